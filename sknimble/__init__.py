@@ -1,0 +1,45 @@
+"""Neural networks that choose their own size, as scikit-learn estimators.
+
+Names are loaded on first use: importing the package alone loads neither torch nor scikit-learn.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._estimators import NimbleClassifier, NimbleRegressor
+    from ._path import NimbleClassifierCV, NimbleRegressorCV, nimble_path
+    from ._search import search_space
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "NimbleClassifier",
+    "NimbleClassifierCV",
+    "NimbleRegressor",
+    "NimbleRegressorCV",
+    "nimble_path",
+    "search_space",
+]
+
+_MODULE_OF = {
+    "NimbleClassifier": "_estimators",
+    "NimbleClassifierCV": "_path",
+    "NimbleRegressor": "_estimators",
+    "NimbleRegressorCV": "_path",
+    "nimble_path": "_path",
+    "search_space": "_search",
+}
+
+
+def __getattr__(name):
+    """Import a public name from its module when it is first asked for."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

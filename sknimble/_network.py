@@ -1,0 +1,351 @@
+"""K growable networks in one computation: parameters, forward, value and gradient.
+
+A network has a linear path from input to output and ``depth`` hidden layers of the same
+awake size; neurons are ordered, and every neuron's outgoing weights carry its gate:
+
+    h_1 = f(first x),    h_l = f((hidden_l * gate) h_{l-1} + bias_l)
+    raw = linear x + (output * gate) h_depth
+
+x carries a trailing 1, so ``linear`` and ``first`` hold their intercepts as their last
+column. All K networks read the same rows, so the first layer of all of them is a single
+matrix product. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs,
+B rows.
+
+The functions are pure; `GrowableNetworks` owns the memory.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ._size import BLOCK, gate, window_end
+
+
+class Parameters(NamedTuple):
+    """The arrays of K networks: views into one flat buffer.
+
+    ``linear`` (K, o, d), ``biases`` depth-1 x (K, C, 1), ``first`` (K, C, d), ``hidden``
+    depth-1 x (K, C, C), ``output`` (K, o, C).
+    """
+
+    linear: torch.Tensor
+    biases: tuple
+    first: torch.Tensor
+    hidden: tuple
+    output: torch.Tensor
+
+    def arrays(self):
+        """Return every array, in the order of the flat buffer."""
+        return [self.linear, *self.biases, self.first, *self.hidden, self.output]
+
+    def of(self, members):
+        """Return copies of the arrays of the given networks."""
+        return Parameters(
+            self.linear[members],
+            tuple(bias[members] for bias in self.biases),
+            self.first[members],
+            tuple(weights[members] for weights in self.hidden),
+            self.output[members],
+        )
+
+
+# --------------------------------------------------------------------------- activations
+def _relu_backward(d_h, z, h):
+    return torch.ops.aten.threshold_backward(d_h, h, 0.0)
+
+
+def _tanh_backward(d_h, z, h):
+    return torch.ops.aten.tanh_backward(d_h, h)
+
+
+def _silu_backward(d_h, z, h):
+    return torch.ops.aten.silu_backward(d_h, z)
+
+
+def _gelu_backward(d_h, z, h):
+    return torch.ops.aten.gelu_backward(d_h, z, approximate="tanh")
+
+
+def _gelu(z):
+    return torch.nn.functional.gelu(z, approximate="tanh")
+
+
+ACTIVATIONS = {
+    "relu": (torch.relu, _relu_backward),
+    "tanh": (torch.tanh, _tanh_backward),
+    "silu": (torch.nn.functional.silu, _silu_backward),
+    "gelu": (_gelu, _gelu_backward),
+}
+
+
+# ------------------------------------------------------------------------ pure functions
+def forward(parameters, X, gates, activation):
+    """Return the raw output of K networks on one batch.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    X : Tensor of shape (B, d)
+        Rows, with a trailing column of ones.
+    gates : Tensor of shape (K, 1, C) or None
+        How awake every neuron is; None means all are.
+    activation : {"relu", "tanh", "silu", "gelu"}
+
+    Returns
+    -------
+    raw : Tensor of shape (K, o, B)
+    cache : list of (z, h, weight)
+        Per hidden layer its pre-activation, activation (both (K, C, B)) and the gated
+        outgoing weights, what the backward pass needs.
+    """
+    function = ACTIVATIONS[activation][0]
+    n_networks, n_neurons, d = parameters.first.shape
+    n_outputs = parameters.linear.shape[1]
+    rows = X.t()
+    raw = torch.mm(parameters.linear.view(-1, d), rows).view(n_networks, n_outputs, -1)
+    z = torch.mm(parameters.first.view(-1, d), rows).view(n_networks, n_neurons, -1)
+    cache = []
+    for bias, outgoing in zip(parameters.biases, parameters.hidden, strict=True):
+        weight = outgoing if gates is None else outgoing * gates
+        h = function(z)
+        cache.append((z, h, weight))
+        z = torch.baddbmm(bias, weight, h)
+    weight = parameters.output if gates is None else parameters.output * gates
+    h = function(z)
+    cache.append((z, h, weight))
+    return torch.baddbmm(raw, weight, h), cache
+
+
+def value(parameters, X, target, weight, gates, activation, loss):
+    """Return the weighted mean loss of K networks on one batch, shape (K,).
+
+    ``target`` has shape (o, B), ``weight`` (K, B); other shapes as in `forward`.
+    """
+    raw, _ = forward(parameters, X, gates, activation)
+    return (loss.value(raw, target) * weight).sum(dim=1)
+
+
+def gradient(parameters, X, target, weight, gates, activation, loss, out):
+    """Write the gradient of `value` into ``out`` and return the raw output.
+
+    Parameters
+    ----------
+    parameters, X, gates, activation
+        As in `forward`.
+    target : Tensor of shape (o, B)
+        Encoded targets.
+    weight : Tensor of shape (K, B)
+        Row weights that already carry the division by the number of rows.
+    loss : object
+        A loss of `sknimble._losses`.
+    out : Parameters
+        Where the gradient goes, shaped as ``parameters``.
+
+    Returns
+    -------
+    Tensor of shape (K, o, B)
+    """
+    backward = ACTIVATIONS[activation][1]
+    raw, cache = forward(parameters, X, gates, activation)
+    d_z = loss.gradient(raw, target).mul_(weight[:, None])
+    d_rows = d_z.reshape(-1, d_z.shape[2])
+    torch.mm(d_rows, X, out=out.linear.view(-1, X.shape[1]))
+    layers = [*out.hidden, out.output]
+    for layer in range(len(cache) - 1, -1, -1):
+        z, h, outgoing = cache[layer]
+        torch.bmm(d_z, h.transpose(1, 2), out=layers[layer])
+        if gates is not None:
+            layers[layer].mul_(gates)
+        d_z = backward(torch.bmm(outgoing.transpose(1, 2), d_z), z, h)
+        if layer:
+            torch.sum(d_z, dim=2, keepdim=True, out=out.biases[layer - 1])
+    torch.mm(d_z.view(-1, d_z.shape[2]), X, out=out.first.view(-1, X.shape[1]))
+    return raw
+
+
+# -------------------------------------------------------------------------- the learners
+class NetworkState(NamedTuple):
+    """One network outside the batch: arrays without the leading axis, and its size."""
+
+    arrays: tuple
+    size: float
+
+
+def _shapes(n_networks, capacity, n_inputs, n_outputs, depth):
+    """Return the shapes of `Parameters.arrays`."""
+    k, c = n_networks, capacity
+    return (
+        [(k, n_outputs, n_inputs)]
+        + [(k, c, 1)] * (depth - 1)
+        + [(k, c, n_inputs)]
+        + [(k, c, c)] * (depth - 1)
+        + [(k, n_outputs, c)]
+    )
+
+
+def view_parameters(flat, shapes, depth):
+    """Cut one flat buffer into `Parameters`."""
+    pieces = flat.split([int(np.prod(shape)) for shape in shapes])
+    arrays = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+    return Parameters(
+        arrays[0],
+        tuple(arrays[1:depth]),
+        arrays[depth],
+        tuple(arrays[depth + 1 : 2 * depth]),
+        arrays[-1],
+    )
+
+
+class GrowableNetworks:
+    """Memory of K networks that grow and shrink: weights, gradient, moments and average.
+
+    Parameters
+    ----------
+    n_inputs : int
+        d, the trailing 1 included.
+    n_outputs : int
+        o.
+    depth : int
+        Hidden layers, at least 1.
+    sizes : array-like of shape (K,)
+        Initial size weights N.
+    max_size : int
+        Largest N + W.
+    seeds : sequence of K ints
+        Initial weights depend on nothing else: not on K, capacity or when a neuron wakes.
+    gain : float
+        Scale of the incoming weights of a new neuron, times 1 / sqrt(fan-in).
+    dtype, device : torch's
+    """
+
+    BUFFERS = ("weights", "gradient", "moment1", "moment2", "average")
+
+    def __init__(
+        self, n_inputs, n_outputs, depth, sizes, max_size, seeds, *, gain, dtype, device="cpu"
+    ):
+        self.n_inputs, self.n_outputs, self.depth = n_inputs, n_outputs, depth
+        self.max_size, self.gain = max_size, gain
+        self.seeds = list(seeds)
+        self.size = np.array(sizes, dtype=float)
+        self.end = np.zeros(len(self.seeds), dtype=int)
+        self.options = dict(dtype=dtype, device=device)
+        self._allocate(0)
+        self.follow_size()
+
+    @property
+    def n_networks(self):
+        """K."""
+        return len(self.seeds)
+
+    @property
+    def capacity(self):
+        """C, the neurons the buffers have room for."""
+        return self.weights.first.shape[1]
+
+    # -- memory
+    def _allocate(self, capacity):
+        """Make empty buffers for ``capacity`` neurons."""
+        shapes = _shapes(self.n_networks, capacity, self.n_inputs, self.n_outputs, self.depth)
+        total = sum(int(np.prod(shape)) for shape in shapes)
+        self.flat = {name: torch.zeros(total, **self.options) for name in self.BUFFERS}
+        self.n_undecayed = sum(int(np.prod(shape)) for shape in shapes[: self.depth])
+        for name, flat in self.flat.items():
+            setattr(self, name, view_parameters(flat, shapes, self.depth))
+
+    def _reallocate(self, capacity, members):
+        """Move to buffers of another capacity or fewer members, the function unchanged."""
+        old = {name: getattr(self, name).arrays() for name in self.BUFFERS}
+        self._allocate(capacity)
+        index = torch.as_tensor(members, device=self.options["device"])
+        for name, arrays in old.items():
+            for new, source in zip(getattr(self, name).arrays(), arrays, strict=True):
+                rows, columns = map(min, new.shape[1:], source.shape[1:])
+                new[:, :rows, :columns] = source[index, :rows, :columns]
+
+    def reserve(self, capacity):
+        """Enlarge or reduce the capacity; optimiser state and predictions stay."""
+        if capacity != self.capacity:
+            self._reallocate(capacity, range(self.n_networks))
+
+    def keep(self, members):
+        """Keep only the given networks (positions in the batch)."""
+        self.seeds = [self.seeds[i] for i in members]
+        self.size, self.end = self.size[members], self.end[members]
+        self._reallocate(int(self.end.max(initial=0)), members)
+
+    # -- size
+    def follow_size(self):
+        """Wake or put to sleep neurons so that N + W of each network train.
+
+        The window moves down only when it is two blocks too long, so that a size that
+        trembles does not lose its scouts. Return whether anything changed.
+        """
+        wanted = window_end(self.size, self.max_size)
+        changed = (wanted > self.end) | (wanted <= self.end - 2 * BLOCK)
+        if not changed.any():
+            return False
+        start, self.end = self.end, np.where(changed, wanted, self.end)
+        self.reserve(int(self.end.max()))
+        for member in np.flatnonzero(self.end > start):
+            self._wake(member, start[member], self.end[member])
+        return True
+
+    def _wake(self, member, start, stop):
+        """Give fresh neurons random incoming and zero outgoing weights, and no past."""
+        for name in self.BUFFERS:
+            arrays = getattr(self, name)
+            for array in (arrays.first, *arrays.biases, *arrays.hidden):
+                array[member, start:stop] = 0.0
+            for array in (*arrays.hidden, arrays.output):
+                array[member, :, start:stop] = 0.0
+        for row in range(start, stop, BLOCK):
+            end = min(row + BLOCK, stop)
+            rng = np.random.default_rng([self.seeds[member], row])
+            first = rng.standard_normal((BLOCK, self.n_inputs))[: end - row]
+            self._set(member, "first", slice(row, end), first * self.gain / np.sqrt(self.n_inputs))
+            for layer in range(self.depth - 1):
+                block = rng.standard_normal((BLOCK, row + BLOCK))[: end - row, :end]
+                self._set(member, layer, slice(row, end), block / np.sqrt(end))
+
+    def _set(self, member, layer, rows, block):
+        """Write initial weights into the weights and their average."""
+        block = torch.as_tensor(block, **self.options)
+        for parameters in (self.weights, self.average):
+            array = parameters.first if layer == "first" else parameters.hidden[layer]
+            array[member, rows, : block.shape[1]] = block
+
+    def gates(self, sizes):
+        """Return the gates of shape (K, 1, C) at the given sizes; None if all are open."""
+        sizes = np.asarray(sizes, dtype=float)
+        if (sizes >= self.capacity).all():
+            return None
+        return torch.as_tensor(gate(sizes, self.capacity)[:, None], **self.options)
+
+    # -- state
+    def set_linear(self, member, coef, intercept):
+        """Start the linear path at coefficients (o, d - 1) and intercepts (o,)."""
+        coef, intercept = np.reshape(coef, (self.n_outputs, -1)), np.reshape(intercept, (-1, 1))
+        start = torch.as_tensor(np.hstack([coef, intercept]), **self.options)
+        self.weights.linear[member] = self.average.linear[member] = start
+
+    def state(self, member, name="average"):
+        """Return one network's copy of a buffer, cut to its awake neurons, as numpy."""
+        shapes = _shapes(1, self.end[member], self.n_inputs, self.n_outputs, self.depth)
+        arrays = [
+            array[member, : shape[1], : shape[2]].cpu().numpy().copy()
+            for array, shape in zip(getattr(self, name).arrays(), shapes, strict=True)
+        ]
+        return NetworkState(tuple(arrays), float(self.size[member]))
+
+    def load(self, member, state):
+        """Put a `state` back, with its size; the optimiser forgets."""
+        self.size[member], self.end[member] = state.size, state.arrays[-1].shape[1]
+        self.reserve(int(self.end.max()))
+        for name in self.BUFFERS:
+            kept = name in ("weights", "average")
+            for array, saved in zip(getattr(self, name).arrays(), state.arrays, strict=True):
+                array[member] = 0.0
+                if kept:
+                    rows, columns = saved.shape
+                    array[member, :rows, :columns] = torch.as_tensor(saved, **self.options)

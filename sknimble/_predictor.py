@@ -1,0 +1,127 @@
+"""Fitted networks as numpy arrays: what answers, where what learns is in `_network`.
+
+No torch here: prediction needs numpy and scipy only.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+# Bounds the memory of hidden activations: rows times neurons of one batch of predictions.
+_BATCH_CELLS = 2**21
+
+
+def _relu(z):
+    return np.maximum(z, 0.0, out=z)
+
+
+def _tanh(z):
+    return np.tanh(z, out=z)
+
+
+def _silu(z):
+    return np.multiply(z, expit(z), out=z)
+
+
+def _gelu(z):
+    inner = np.sqrt(2.0 / np.pi) * (z + 0.044715 * z**3)
+    return 0.5 * z * (1.0 + np.tanh(inner))
+
+
+ACTIVATIONS = {"relu": _relu, "tanh": _tanh, "silu": _silu, "gelu": _gelu}
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """One network with every gate open.
+
+    Parameters
+    ----------
+    linear : ndarray of shape (n_outputs, n_inputs + 1)
+        Linear path, intercept last.
+    first : ndarray of shape (n_hidden, n_inputs + 1)
+        First hidden layer, bias last.
+    hidden : list of ndarray of shape (n_hidden, n_hidden + 1)
+        Further hidden layers, bias last.
+    output : ndarray of shape (n_outputs, n_hidden)
+        Weights from the last hidden layer to the output.
+    activation : str
+    """
+
+    linear: np.ndarray
+    first: np.ndarray
+    hidden: list
+    output: np.ndarray
+    activation: str
+
+    @classmethod
+    def from_state(cls, state, n_hidden, activation):
+        """Cut a learner's `NetworkState` to its first ``n_hidden`` neurons."""
+        arrays, depth = state.arrays, len(state.arrays) // 2
+        k = n_hidden
+        hidden = [
+            np.concatenate([weights[:k, :k], bias[:k]], axis=1)
+            for bias, weights in zip(arrays[1:depth], arrays[depth + 1 : -1], strict=True)
+        ]
+        first, output = arrays[depth][:k].copy(), arrays[-1][:, :k].copy()
+        return cls(arrays[0], first, hidden if k else [], output, activation)
+
+    @property
+    def n_hidden(self):
+        """Neurons per hidden layer."""
+        return len(self.first)
+
+    @property
+    def n_parameters(self):
+        """Weights and biases in use."""
+        return sum(a.size for a in (self.linear, self.first, *self.hidden, self.output))
+
+    def truncated(self, n_hidden):
+        """Return the network of the first ``n_hidden`` neurons of every layer."""
+        k = n_hidden
+        hidden = [np.concatenate([h[:k, :k], h[:k, -1:]], axis=1) for h in self.hidden]
+        return FittedNetwork(
+            self.linear, self.first[:k], hidden if k else [], self.output[:, :k], self.activation
+        )
+
+    def raw(self, X):
+        """Return the raw output of shape (n, n_outputs) for X, shape (n, n_inputs)."""
+        out = _affine(X, self.linear)
+        if self.n_hidden:
+            function = ACTIVATIONS[self.activation]
+            h = function(_affine(X, self.first))
+            for layer in self.hidden:
+                h = function(_affine(h, layer))
+            out += h @ self.output.T
+        return out
+
+
+def _affine(X, weights):
+    """Apply weights whose last column is the intercept; X may be sparse."""
+    z = X @ weights[:, :-1].T
+    z += weights[:, -1]
+    return z
+
+
+def predict_batches(networks, X, combine):
+    """Predict in batches of rows, so that memory does not grow beyond the output.
+
+    Parameters
+    ----------
+    networks : list of FittedNetwork
+    X : ndarray or CSR of shape (n, n_inputs)
+    combine : callable
+        Takes the list of raw outputs of a batch, one per network, returns its predictions.
+
+    Returns
+    -------
+    ndarray of shape (n, ...)
+    """
+    width = max(1, *(n.n_hidden for n in networks), *(n.linear.shape[0] for n in networks))
+    rows = max(1, _BATCH_CELLS // width)
+    parts = [
+        combine([network.raw(X[i : i + rows]) for network in networks])
+        for i in range(0, X.shape[0], rows)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,94 @@
+"""How long each network trains and at what learning rate: numbers only, no weights.
+
+A network *explores* at a constant rate (after a warm-up). When its held-out objective has not
+improved for a share of the steps so far, or steps run out, it *anneals*: the rate falls
+linearly to 0, over a share of the steps its best state took. So the length follows the data:
+a small noisy table that peaks after 100 steps is done after 400, and a hard one trains on.
+"""
+
+import numpy as np
+
+WARM_UP = 40  # steps of rising learning rate, in which no size is judged
+PATIENCE_STEPS, PATIENCE_SHARE = 200, 0.3  # exploring without improvement
+ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
+FIXED_STEPS = 600  # length of a training with nothing to watch
+
+
+class Schedule:
+    """The schedules of K networks, one entry per network.
+
+    Parameters
+    ----------
+    watched : ndarray of bool, shape (K,)
+        Whether a network has held-out rows; the others train for a fixed length.
+    epoch_steps : int
+        Steps per epoch.
+    max_iter : int
+        Most epochs.
+    patience : int
+        Fewest epochs without improvement before a network stops exploring.
+    tol : float
+        Relative improvement that counts.
+    anneal : bool
+        False keeps the rate constant, so that training can be continued later.
+    """
+
+    _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step",
+                    "anneal_start", "anneal_steps")  # fmt: skip
+
+    def __init__(self, watched, epoch_steps, max_iter, patience, tol, anneal=True):
+        k = len(watched)
+        self.watched, self.tol, self.anneal = watched, tol, anneal
+        self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
+        self.epoch_steps = epoch_steps
+        limit = max_iter * epoch_steps
+        fixed = min(limit, max(FIXED_STEPS, epoch_steps)) if anneal else limit
+        self.limit = np.where(watched, limit, fixed)
+        self.best, self.best_step = np.full(k, np.inf), np.zeros(k, dtype=int)
+        self.mark, self.mark_step = np.full(k, np.inf), np.zeros(k, dtype=int)
+        self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
+
+    def rate(self, step):
+        """Return the learning rate of every network, as a share of the largest."""
+        warm = min(1.0, (step + 1.0) / WARM_UP)
+        return warm * np.clip(1.0 - (step - self.anneal_start) / self.anneal_steps, 0.0, 1.0)
+
+    def observe(self, step, objective):
+        """Record held-out objectives (nan: none); return which are the best so far."""
+        better = objective < self.best
+        self.best[better], self.best_step[better] = objective[better], step
+        marked = objective < self.mark * (1.0 - self.tol * np.sign(self.mark))
+        self.mark[marked], self.mark_step[marked] = objective[marked], step
+        return better
+
+    def turn(self, step):
+        """Start the anneal where it is due; return which networks go back to their best."""
+        stuck = self._stuck(step)
+        if not self.anneal:
+            self.anneal_start[stuck] = -np.inf
+            return np.zeros_like(stuck)
+        reach = np.where(self.watched, self.best_step, self.limit)
+        length = np.maximum(np.maximum(ANNEAL_STEPS, ANNEAL_SHARE * reach), self.epoch_steps)
+        length = np.minimum(length, 0.5 * self.limit)
+        due = np.isinf(self.anneal_start) & (stuck | (step + length >= self.limit))
+        self.anneal_start[due], self.anneal_steps[due] = step, length[due]
+        return due & stuck
+
+    def _stuck(self, step):
+        """Tell which watched, exploring networks have stopped improving."""
+        patience = max(self.patience_steps, PATIENCE_SHARE * step)
+        return self.watched & np.isinf(self.anneal_start) & (step - self.mark_step >= patience)
+
+    def finished(self, step):
+        """Tell which networks are done."""
+        return (step >= self.anneal_start + self.anneal_steps) | (step >= self.limit)
+
+    def limited(self, step):
+        """Tell which watched networks were cut short by ``max_iter`` while still improving."""
+        recent = step - self.mark_step < 0.5 * self.patience_steps
+        return self.watched & (step >= self.limit) & recent
+
+    def keep(self, positions):
+        """Forget all but the given networks."""
+        for name in self._PER_NETWORK:
+            setattr(self, name, getattr(self, name)[positions])

@@ -1,0 +1,192 @@
+"""The mathematics of size: pure functions of numbers and arrays, no torch and no state.
+
+One weight, N, says how many hidden neurons are awake. The network descends
+
+    J(w, N) = (1 / W) * integral_{N}^{N + W} L(w, s) ds  +  size_loss(N)
+
+where L(w, s) is the normalised data loss with the first s neurons awake and W is the
+window. By the fundamental theorem of calculus, with W held fixed,
+
+    dJ/dN = -u + size_loss'(N),        u = (L(w, N) - L(w, N + W)) / W.
+
+u is the *utility* of one more neuron. ``docs/sizing.md`` derives every line.
+"""
+
+import numpy as np
+
+
+def step(n, width=1.0):
+    """Rise smoothly from 0 to 1 over ``width``: the paper's step function.
+
+    Parameters
+    ----------
+    n : float or ndarray
+        Position, in neurons.
+    width : float, default=1.0
+        Distance over which the step rises, in neurons.
+
+    Returns
+    -------
+    float or ndarray
+        0 for ``n < 0``, ``sin(pi n / (2 width))**2`` for ``0 <= n <= width``, else 1.
+
+    References
+    ----------
+    arXiv 2501.18012, section 2.
+    """
+    return np.sin(0.5 * np.pi * np.clip(np.asarray(n) / width, 0.0, 1.0)) ** 2
+
+
+def step_slope(n, width=1.0):
+    """Return the derivative of `step` with respect to ``n``."""
+    inside = np.clip(np.asarray(n) / width, 0.0, 1.0)
+    return 0.5 * np.pi / width * np.sin(np.pi * inside)
+
+
+def gate(size, n_neurons, width=1.0):
+    """Return how awake each of ``n_neurons`` ordered neurons is at a given size.
+
+    Parameters
+    ----------
+    size : float or ndarray of shape (...)
+        The size weight N.
+    n_neurons : int
+        Number of neurons to gate.
+    width : float, default=1.0
+        Width of the step, in neurons.
+
+    Returns
+    -------
+    ndarray of shape (..., n_neurons)
+        ``step(N - m + 1)`` for neuron m = 1, 2, ...
+    """
+    return step(np.asarray(size)[..., None] - np.arange(n_neurons), width)
+
+
+def gate_slope(size, n_neurons, width=1.0):
+    """Return the derivative of `gate` with respect to ``size``, same shape."""
+    return step_slope(np.asarray(size)[..., None] - np.arange(n_neurons), width)
+
+
+def size_loss(size, size_penalty, target_size=None):
+    """Return what the size costs: linear in N, or quadratic about a target.
+
+    Parameters
+    ----------
+    size : float or ndarray
+        The size weight N.
+    size_penalty : float or ndarray
+        Price per neuron, in units of the normalised loss (per squared neuron with a
+        target).
+    target_size : float, optional
+        When given, the size the loss pulls towards.
+
+    Returns
+    -------
+    float or ndarray
+        ``size_penalty * N`` or ``size_penalty * (N - target_size)**2``.
+    """
+    if target_size is None:
+        return size_penalty * size
+    return size_penalty * (size - target_size) ** 2
+
+
+def size_slope(size, size_penalty, target_size=None):
+    """Return the derivative of `size_loss` with respect to ``size``."""
+    if target_size is None:
+        return size_penalty + 0.0 * size
+    return 2.0 * size_penalty * (size - target_size)
+
+
+# The fewest scouts a network trains beyond its size, and the offset of log N, in neurons.
+SCOUTS = 4
+WINDOW = 0.25
+BLOCK = 8
+
+
+def window_end(size, max_size):
+    """Return N + W, the number of neurons that train, as an int array.
+
+    W is about a quarter of N and at least `SCOUTS` neurons; the end is rounded up to a
+    multiple of `BLOCK`, the unit in which memory is reserved, so that rounding is scouts
+    and not waste.
+
+    Parameters
+    ----------
+    size : float or ndarray
+        The size weight N.
+    max_size : int
+        No end lies beyond it.
+
+    Returns
+    -------
+    int or ndarray of int
+        ``min(max_size, ceil((N (1 + WINDOW) + SCOUTS) / BLOCK) * BLOCK)``.
+    """
+    end = np.ceil((np.asarray(size) * (1.0 + WINDOW) + SCOUTS) / BLOCK) * BLOCK
+    return np.minimum(end, max_size).astype(int)
+
+
+def utility(loss_at_size, loss_at_end, size, end):
+    """Return u: what one neuron of the window lowers the normalised loss by.
+
+    Parameters
+    ----------
+    loss_at_size, loss_at_end : float or ndarray
+        ``L(w, N)`` and ``L(w, N + W)`` on the same rows.
+    size, end : float or ndarray
+        N and N + W.
+
+    Returns
+    -------
+    float or ndarray
+        ``(L(w, N) - L(w, N + W)) / W``; 0 where the window is empty, that is at
+        ``max_size``.
+    """
+    window = np.asarray(end, dtype=float) - size
+    gain = np.asarray(loss_at_size) - loss_at_end
+    return np.where(window > 0, gain / np.where(window > 0, window, 1.0), 0.0)
+
+
+def next_size(size, utility, size_penalty, target_size, velocity, max_size):
+    """Return N after one bounded step down the gradient of J.
+
+    Parameters
+    ----------
+    size : float or ndarray
+        The size weight N.
+    utility : float or ndarray
+        Smoothed u, in normalised loss per neuron.
+    size_penalty : float or ndarray
+        Price per neuron; 0 lets every useful neuron in.
+    target_size : float or None
+        None for the linear price, else the size of the quadratic one.
+    velocity : float or ndarray
+        Largest change of ``log(N + SCOUTS)``.
+    max_size : int
+        Largest N.
+
+    Returns
+    -------
+    float or ndarray
+        The new N, in [0, max_size]. The change has the sign of -dJ/dN and vanishes
+        exactly where dJ/dN does, see Notes.
+
+    Notes
+    -----
+    With ``target_size=None``: ``log(N + c) += velocity * clip(log(u / size_penalty), -1, 1)``,
+    c = `SCOUTS`; the offset lets a network that went to nothing come back. With a target the
+    size loss has curvature ``2 size_penalty``, so N takes half a Newton step,
+    ``N -= dJ/dN / (4 size_penalty)``, under the same bound.
+    """
+    size = np.asarray(size, dtype=float)
+    offset = size + SCOUTS
+    price = np.maximum(size_penalty, np.finfo(float).tiny)
+    if target_size is None:
+        ratio = np.maximum(utility, np.finfo(float).tiny) / price
+        new = offset * np.exp(velocity * np.clip(np.log(ratio), -1.0, 1.0)) - SCOUTS
+    else:
+        slope = size_slope(size, price, target_size) - utility
+        bound = offset * velocity
+        new = size - np.clip(slope / (4.0 * price), -bound, bound)
+    return np.clip(new, 0.0, max_size)

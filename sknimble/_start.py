@@ -1,0 +1,139 @@
+"""From encoded rows to K networks ready to train: tensors, folds, linear start, memory guard."""
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from ._losses import normalisation
+from ._network import GrowableNetworks
+from ._training import HeldOut, Rows, Training
+
+# Bytes that the buffers of all networks together may take at max_size.
+MEMORY_LIMIT = 4 * 2**30
+
+
+def start_training(
+    X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device, **options
+):
+    """Return a `Training` of K networks on shared rows.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, d)
+        Encoded inputs; their dtype is the one computed in.
+    target : ndarray of shape (n, o)
+        Encoded targets.
+    loss : object
+        A fitted loss.
+    weight : ndarray of shape (K, n)
+        Row weights of every network, held-out rows included.
+    held_out : ndarray of bool, shape (K, n), or None
+        Rows that judge a network instead of training it.
+    validation : tuple of (X, target, weight) or None
+        Explicit rows that judge every network, in place of ``held_out``.
+    sizes : array-like of shape (K,)
+        Initial sizes.
+    max_size, depth : int
+        Neurons per hidden layer at most; hidden layers.
+    seeds : sequence of K ints
+        Seeds of the initial weights.
+    device : str
+    **options
+        Passed to `Training`.
+
+    Returns
+    -------
+    Training
+
+    Raises
+    ------
+    ValueError
+        If K networks of ``max_size`` would not fit in memory.
+    """
+    k, (n, d), o = len(seeds), X.shape, target.shape[1]
+    check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
+    train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
+    networks = GrowableNetworks(
+        d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
+        gain=1.0, dtype=_torch_dtype(X), device=device,
+    )  # fmt: skip
+    start_linear(networks, X, target, train_weight, loss)
+    parts = _held_out_parts(X, target, weight, held_out, validation, device)
+    train = make_rows(X, target, train_weight, device)
+    scale = normalisation(loss, target, weight.mean(axis=0))
+    return Training(networks, loss, train, parts, normaliser=scale, **options)
+
+
+def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
+    """Raise if K networks of the largest size would not fit in memory."""
+    per_network = max_size * (n_inputs + n_outputs + (depth - 1) * (max_size + 1))
+    need = len(GrowableNetworks.BUFFERS) * n_networks * per_network * itemsize
+    if need > MEMORY_LIMIT:
+        raise ValueError(
+            f"{n_networks} networks of max_size={max_size} with {n_inputs - 1} inputs could need "
+            f"{need / 2**30:.1f} GiB, more than the {MEMORY_LIMIT / 2**30:.0f} GiB allowed: lower "
+            "max_size, n_estimators, or the number of folds and penalties"
+        )
+
+
+def start_linear(networks, X, target, weight, loss):
+    """Start every linear path at the linear model of its rows; equal rows share one fit."""
+    fits = {}
+    for member, rows in enumerate(weight):
+        key = rows.tobytes()
+        if key not in fits:
+            used = rows > 0
+            fits[key] = loss.fit_linear(X[used], target[used], rows[used])
+        networks.set_linear(member, *fits[key])
+
+
+def _torch_dtype(X):
+    """Return torch's name of the dtype of X."""
+    return torch.float64 if X.dtype == np.float64 else torch.float32
+
+
+def make_rows(X, target, weight, device):
+    """Return as tensors the rows that any network weighs, with weights of mean 1.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, d)
+    target : ndarray of shape (n, o)
+    weight : ndarray of shape (K, n)
+    device : str
+
+    Returns
+    -------
+    Rows
+        X with a trailing column of ones; a sparse X stays scipy's.
+    """
+    used = weight.any(axis=0)
+    if not used.all():
+        X, target, weight = X[used], target[used], weight[:, used]
+    weight = weight / weight.mean(axis=1, keepdims=True)
+    target = torch.as_tensor(target.astype(X.dtype), device=device)
+    uniform = np.ptp(weight) == 0.0
+    weight = None if uniform else torch.as_tensor(weight).to(target)
+    if sp.issparse(X):
+        ones = np.ones((X.shape[0], 1), dtype=X.dtype)
+        return Rows(sp.hstack([X, ones], format="csr"), target, weight)
+    rows = torch.empty(X.shape[0], X.shape[1] + 1, dtype=target.dtype, device=device)
+    rows[:, :-1] = torch.as_tensor(X, device=device)
+    rows[:, -1] = 1.0
+    return Rows(rows, target, weight)
+
+
+def _held_out_parts(X, target, weight, held_out, validation, device):
+    """Return the judging rows, one part for all networks that share them."""
+    members = np.arange(len(weight))
+    if validation is not None:
+        X, target, rows = validation
+        return [HeldOut(members, make_rows(X, target, rows[None], device))]
+    if held_out is None:
+        return []
+    judging = np.where(held_out, weight, 0.0)
+    _, groups = np.unique(judging, axis=0, return_inverse=True)
+    return [
+        HeldOut(members[groups == g], make_rows(X, target, judging[groups == g][:1], device))
+        for g in range(groups.max() + 1)
+    ]
