@@ -6,12 +6,20 @@ from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from scipy.special import logit
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import _safe_indexing, check_random_state, column_or_1d
+from sklearn.metrics import d2_pinball_score
+from sklearn.utils import (
+    _safe_indexing,
+    assert_all_finite,
+    check_random_state,
+    column_or_1d,
+)
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_array,
@@ -19,16 +27,20 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from ._folds import EARLY_STOPPING_ROWS, held_out_masks
-from ._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
+from ._callbacks import NOBODY, CallbackSupportMixin
+from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
+from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
+from ._losses import REGRESSION_LOSSES, BinaryCrossEntropy, CrossEntropy, Quantile
+from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches
 from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 20_000
+LARGEST_TARGET = 1e150
 
 
-class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
+class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     """What both estimators share: the constraints, the way data take, the fitted attributes."""
 
     _parameter_constraints: dict = {
@@ -39,6 +51,7 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         "n_hidden_layers": [Interval(Integral, 1, 3, closed="both")],
         "activation": [StrOptions({"relu", "tanh", "silu", "gelu"})],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "encoding": [StrOptions({"none", "piecewise"})],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -48,6 +61,8 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "warm_start": ["boolean"],
+        "device": [StrOptions({"cpu", "cuda", "mps", "auto"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -55,8 +70,9 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
     @abstractmethod
     def __init__(
         self, *, size_penalty, initial_size, max_size, target_size, n_hidden_layers, activation,
-        n_estimators, encoding, learning_rate_init, alpha, batch_size, max_iter, tol,
-        n_iter_no_change, early_stopping, validation_fraction, random_state, verbose,
+        n_estimators, categorical_features, encoding, learning_rate_init, alpha, batch_size,
+        max_iter, tol, n_iter_no_change, early_stopping, validation_fraction, warm_start, device,
+        random_state, verbose,
     ):  # fmt: skip
         self.size_penalty = size_penalty
         self.initial_size = initial_size
@@ -65,6 +81,7 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         self.n_hidden_layers = n_hidden_layers
         self.activation = activation
         self.n_estimators = n_estimators
+        self.categorical_features = categorical_features
         self.encoding = encoding
         self.learning_rate_init = learning_rate_init
         self.alpha = alpha
@@ -74,20 +91,22 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
-    def _check_target(self, y):
-        """Return y as an array, checked."""
+    def _check_target(self, y, name):
+        """Return y as an array, checked; messages call it by its name."""
 
     @abstractmethod
-    def _learn_target(self, y):
-        """Learn classes or shape; return what `_apply_target` does."""
+    def _learn_target(self, y, classes=None):
+        """Learn classes, from y if they are not given, or shape; return `_apply_target(y)`."""
 
     @abstractmethod
-    def _apply_target(self, y):
+    def _apply_target(self, y, name="y"):
         """Return y as float columns, shape (n, o)."""
 
     @abstractmethod
@@ -99,10 +118,15 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         """Return the unfitted loss for an encoded target."""
 
     @abstractmethod
+    def _is_flat(self):
+        """Tell whether what is predicted is one number, or one label, per row."""
+
+    @abstractmethod
     def _strata(self, y):
         """Return what a held-out part keeps the shares of, or None."""
 
     # ------------------------------------------------------------------ fit
+    @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the networks.
@@ -128,18 +152,51 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
             If data or parameters make no sense, or the loss stops being finite.
         """
         self._check_sizes()
-        X = validate_table(self, X, reset=True)
-        y, weight = self._check_rows(X, y, sample_weight)
-        X, y, weight = _rows_that_count(X, y, weight)
-        target = self._learn_target(y)
-        weight = self._reweight(y, weight)
-        table = TableEncoder(encoding=self.encoding)
-        Z = self._encode(table, X, weight)
-        loss = self._make_loss(target).fit(target, weight)
-        validation = self._encode_validation(table, loss, X_val, y_val, sample_weight_val)
-        training = self._start(Z, target, weight, loss, validation)
-        history = self._run(training)
-        return self._publish(table, loss, training, history)
+        begin = not (self.warm_start and self._is_begun())
+        X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
+        rows = self._encode(X, y, weight, begin=begin)
+        validation = self._encode_validation(X_val, y_val, sample_weight_val)
+        max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
+        if not max_iter:
+            return self
+        training = self._start(
+            *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
+            anneal=not self.warm_start,
+        )  # fmt: skip
+        metadata = {} if sample_weight is None else {"sample_weight": weight}
+        history = self._run(training, [] if begin else self.history_, X, y, metadata)
+        return self._publish(training, history)
+
+    def _partial_fit(self, X, y, classes, sample_weight):
+        """Make one pass over the rows, the first of all or one more."""
+        self._check_sizes()
+        if self.early_stopping is True:
+            raise ValueError(
+                "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
+                "early_stopping='auto' or False"
+            )
+        begin = not self._is_begun()
+        X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
+        rows = self._encode(X, y, weight, begin=begin, classes=classes)
+        self._loss = self._loss.widen(rows[1])
+        training = self._start(
+            *rows, None, begin=begin, hold_out=False, max_iter=1, anneal=False
+        )  # fmt: skip
+        metadata = {} if sample_weight is None else {"sample_weight": weight}
+        history = self._run(training, [] if begin else self.history_, X, y, metadata)
+        return self._publish(training, history)
+
+    def _is_begun(self):
+        """Tell whether there is a training to go on with; raise if it cannot."""
+        if not self.__sklearn_is_fitted__():
+            return False
+        check_unchanged(self._fixed, self._fixed_parameters())
+        return True
+
+    def _fixed_parameters(self):
+        """Return the parameters that must not change while a training goes on."""
+        parameters = self.get_params(deep=False)
+        return {name: parameters[name] for name in sorted(FIXED & parameters.keys())}
 
     def _check_sizes(self):
         """Raise for sizes that contradict each other."""
@@ -151,25 +208,50 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
                     "raise max_size"
                 )
 
-    def _check_rows(self, X, y, sample_weight):
+    def _check_rows(self, X, y, sample_weight, name="y"):
         """Return y as an array and float weights, checked against X."""
-        y = self._check_target(y)
+        y = self._check_target(y, name)
         check_consistent_length(X, y)
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("all sample weights are zero; at least one weight must be positive")
         return y, weight
 
-    def _encode(self, table, X, weight):
-        """Fit the table; choose the dtype that the size of the problem asks for."""
-        table.dtype = np.float64
-        Z = table.fit_transform(X, sample_weight=weight)
-        if Z.shape[0] * Z.shape[1] > FLOAT64_CELLS:
-            table.dtype = np.float32
-            Z = Z.astype(np.float32)
-        return Z
+    def _check_data(self, X, y, sample_weight, *, reset):
+        """Return the rows that count, checked, and their weights."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        X = validate_table(self, X, reset=reset)
+        y, weight = self._check_rows(X, y, sample_weight)
+        return _rows_that_count(X, y, weight)
 
-    def _encode_validation(self, table, loss, X_val, y_val, sample_weight_val):
+    def _encode(self, X, y, weight, *, begin, classes=None):
+        """Return float matrix, targets and weights; learn how to make them if this begins."""
+        target = self._learn_target(y, classes) if begin else self._apply_target(y)
+        weight = self._reweight(y, weight)
+        if begin:
+            self._fixed = self._fixed_parameters()
+            self._table = self._fit_table(X, weight)
+        Z = self._table.encode(X)
+        if len(target) < EARLY_STOPPING_ROWS:
+            Z, target, weight = merge_equal_rows(Z, target, weight)
+        if begin:
+            self._loss = self._make_loss(target).fit(target, weight)
+        return Z, target, weight
+
+    def _fit_table(self, X, weight):
+        """Fit the table; choose the dtype that the size of the problem asks for."""
+        table = TableEncoder(
+            categorical_features=self.categorical_features, encoding=self.encoding
+        )
+        table.fit(X, sample_weight=weight)
+        small = X.shape[0] * table.n_features_out_ <= FLOAT64_CELLS
+        table.dtype = np.float64 if small and self.device == "cpu" else np.float32
+        return table
+
+    def _encode_validation(self, X_val, y_val, sample_weight_val):
         """Return explicit held-out rows as the training wants them, or None."""
         if X_val is None and y_val is None:
             if sample_weight_val is not None:
@@ -178,30 +260,48 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together")
         X_val = validate_table(self, X_val, reset=False)
-        y_val, weight = self._check_rows(X_val, y_val, sample_weight_val)
-        return table.encode(X_val), loss.encode(self._apply_target(y_val)), weight
+        y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, "y_val")
+        target = self._loss.encode(self._apply_target(y_val, "y_val"))
+        return self._table.encode(X_val), target, self._reweight(y_val, weight)
 
-    def _start(self, Z, target, weight, loss, validation):
-        """Return the training of all networks."""
-        from ._start import start_training
+    def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
+        """Return the training of all networks, from the beginning or from where they stand."""
+        from ._start import find_device, start_training
 
         k, n = self.n_estimators, len(target)
-        rng = check_random_state(self.random_state)
-        fold_seed, row_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
+        if begin:
+            rng = check_random_state(self.random_state)
+            self._seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
+            self._sizes = np.full(k, float(self.initial_size))
+        _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
-        if validation is None and self._stops_early(n):
-            strata = self._strata(target)
-            held_out = held_out_masks(n, strata, k, self.validation_fraction, fold_seed)
+        if validation is None and hold_out and self._stops_early(n):
+            held_out = self._hold_out(target, begin=begin)
+        self._held_out_of = None if held_out is None else n
         return start_training(
-            Z, loss.encode(target), loss,
+            Z, self._loss.encode(target), self._loss,
             weight=np.broadcast_to(weight, (k, n)), held_out=held_out, validation=validation,
-            sizes=np.full(k, float(self.initial_size)), max_size=self.max_size,
-            depth=self.n_hidden_layers, seeds=seeds, device="cpu", activation=self.activation,
-            size_penalty=self.size_penalty, target_size=self.target_size,
-            learning_rate=self.learning_rate_init, weight_decay=self.alpha,
-            batch_size=self._batch_size(n), max_iter=self.max_iter, tol=self.tol,
-            patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed),
+            sizes=self._sizes, max_size=self.max_size, depth=self.n_hidden_layers, seeds=seeds,
+            device=find_device(self.device), published=None if begin else self._networks,
+            progress=None if begin else self._progress, epoch=0 if begin else self.n_iter_,
+            activation=self.activation, size_penalty=self.size_penalty,
+            target_size=self.target_size, learning_rate=self.learning_rate_init,
+            weight_decay=self.alpha, batch_size=self._batch_size(n), max_iter=max_iter,
+            tol=self.tol, patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed),
+            anneal=anneal,
         )  # fmt: skip
+
+    def _hold_out(self, target, *, begin):
+        """Return the rows that judge each network; the same ones when a training goes on."""
+        n = len(target)
+        if not begin and n != self._held_out_of:
+            raise ValueError(
+                f"early stopping cannot hold out the rows it held out before: there are {n} now, "
+                "and the networks have seen others. Pass X_val and y_val, or use partial_fit"
+            )
+        return held_out_masks(
+            n, self._strata(target), self.n_estimators, self.validation_fraction, self._seeds[0]
+        )
 
     def _stops_early(self, n_rows):
         """Tell whether a part of the rows is held out."""
@@ -215,42 +315,77 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
             return min(self.batch_size, n_rows)
         return n_rows if n_rows < EARLY_STOPPING_ROWS else int(np.clip(n_rows // 16, 32, 256))
 
-    def _run(self, training):
-        """Train to the end; return the records of all epochs."""
+    def _run(self, training, history, X, y, metadata):
+        """Train to the end, or to where a callback or Ctrl-C ends it; return all records."""
         from ._training import Divergence
 
-        history = []
+        history = list(history)
+        data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        fitting = self._init_callback_context(max_subtasks=training.schedule.max_iter)
+        fitting.call_on_fit_task_begin(**data)
         try:
-            for records in training.epochs():
-                history.extend(records.values())
-                if self.verbose:
-                    _report(history[-len(records) :])
+            self._train(training, history, fitting, data)
+        except KeyboardInterrupt:
+            training.stop()
+            warnings.warn(
+                f"training was interrupted after {training.epoch} epochs; the best networks so "
+                "far are kept",
+                stacklevel=5,
+            )
         except Divergence as error:
             raise ValueError(
                 f"{error} with learning_rate_init={self.learning_rate_init}: lower it, and check "
                 "X and y for values of extreme scale"
             ) from None
+        fitting.call_on_fit_task_end(**data)
         if training.limited:
             warnings.warn(
                 f"max_iter={self.max_iter} epochs ended while the held-out loss still improved",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
         return history
 
+    def _train(self, training, history, fitting, data):
+        """Run the epochs, report each, and tell the callbacks."""
+        epochs = training.epochs()
+        watched = fitting if hasattr(self, "_skl_callbacks") else NOBODY
+        while len(training.members):
+            task = watched.subcontext(task_name="epoch")
+            task.call_on_fit_task_begin(**data)
+            records = list(next(epochs).values())
+            history.extend(records)
+            if self.verbose:
+                _report(records, self.max_iter, in_place=self.verbose > 1)
+            if task.call_on_fit_task_end(
+                **data, reconstruction_attributes=lambda: self._fitted(training, history)
+            ):
+                training.stop()
+        if self.verbose > 1:
+            sys.stdout.write("\n")
+
     # ------------------------------------------------------------------ publish
-    def _publish(self, table, loss, training, history):
+    def _publish(self, training, history):
         """Set the fitted attributes, all at once."""
-        states = [training.results[member] for member in range(self.n_estimators)]
-        self._table, self._loss = table, loss
-        self._networks = [
+        self._progress = training.progress()
+        vars(self).update(self._fitted(training, history))
+        return self
+
+    def _fitted(self, training, history):
+        """Return the fitted attributes, as if the training ended here."""
+        states = training.states()
+        states = [states[member] for member in range(self.n_estimators)]
+        networks = [
             FittedNetwork.from_state(state, int(np.rint(state.size)), self.activation)
             for state in states
         ]
-        self.size_weight_ = float(sum(state.size for state in states))
-        self.history_ = history
-        self.n_iter_ = max(record.epoch for record in history)
-        return self
+        return {
+            "_networks": networks,
+            "_sizes": np.array([state.size for state in states]),
+            "size_weight_": float(sum(state.size for state in states)),
+            "history_": list(history),
+            "n_iter_": max((record.epoch for record in history), default=0),
+        }
 
     @property
     def n_hidden_(self):
@@ -281,6 +416,58 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
         """Return the mean over the networks of their decoded outputs."""
         return np.mean([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=0)
 
+    # ------------------------------------------------------------------ save and share
+    def to_torch(self):
+        """Return the fitted networks as a PyTorch module that predicts what this predicts.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes a float tensor of shape (n_samples, n_features), the matrix that `predict`
+            takes, and returns what `predict` returns, or `predict_proba` for a classifier. Its
+            weights can be trained; ``raw(X)`` are the networks' outputs before units and means.
+
+        Raises
+        ------
+        ValueError
+            If there are columns of categories: encode them before fitting.
+        """
+        from ._export import to_torch
+
+        check_is_fitted(self)
+        return to_torch(self._networks, self._table, self._loss, flat=self._is_flat())
+
+    def to_onnx(self, path, *, dtype=np.float64):
+        """Write the fitted networks to an ONNX file that predicts what this predicts.
+
+        Parameters
+        ----------
+        path : str or path-like
+        dtype : {numpy.float64, numpy.float32}, default=numpy.float64
+            Of all numbers in the file. Single precision is for runtimes without the double, and
+            for inputs that are not large compared with their spread.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        ValueError
+            If there are columns of categories: encode them before fitting.
+        """
+        from ._export import to_onnx
+
+        check_is_fitted(self)
+        to_onnx(
+            path, self._networks, self._table, self._loss, flat=self._is_flat(),
+            classes=getattr(self, "classes_", None), dtype=dtype,
+        )  # fmt: skip
+
+    def __getstate__(self):
+        return seal(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(unseal(state, type(self).__name__))
+
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_networks")
 
@@ -295,47 +482,250 @@ class _NimbleBase(BaseEstimator, metaclass=ABCMeta):
 
 
 class NimbleRegressor(RegressorMixin, _NimbleBase):
-    """Neural network regression that chooses its own size."""
+    r"""Neural network regression that chooses its own size.
+
+    X may be a table as it came: numbers, categories, text, booleans and gaps.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "gamma", "quantile"}, \
+            default="squared_error"
+        What is minimised: see Notes. "poisson" needs y >= 0, "gamma" y > 0, and both predict
+        the exponential of the network's output.
+    quantile : float or list of float, default=0.5
+        Levels between 0 and 1 that ``loss="quantile"`` predicts: one number for every output,
+        or a list for one output, which makes one column per level. The columns never cross.
+    size_penalty : float, default=1e-4
+        Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
+        neuron stays that lowers the loss by 0.0001 of what there is to explain.
+    initial_size : float, default=8
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`.
+    max_size : int, default=512
+        Most neurons per hidden layer. 0 is a linear model.
+    target_size : float, default=None
+        Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
+        same price.
+    n_hidden_layers : {1, 2, 3}, default=2
+        Hidden layers, all with the same number of awake neurons.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
+        Of every hidden neuron.
+    n_estimators : int, default=1
+        Networks trained together, each with a size of its own and with other rows held out;
+        their predictions are averaged.
+    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
+            default="from_dtype"
+        Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
+        category, string, or object that are not all numbers. None: no column.
+    encoding : {"none", "piecewise"}, default="none"
+        "piecewise" adds a piecewise-linear encoding of every column of numbers.
+    learning_rate_init : float, default=5e-3
+        Step size of the weights while the network explores; it is annealed to 0 at the end.
+    alpha : float, default=0.1
+        Decay of the neurons' weights per step, in units of the step size, decoupled from the
+        gradient. The linear path does not decay.
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
+        rows, at least 32 and at most 256.
+    max_iter : int, default=1000
+        Most epochs, that is passes over the training rows.
+    tol : float, default=1e-3
+        Share by which the held-out objective must improve to count as an improvement.
+    n_iter_no_change : int, default=10
+        Fewest epochs without improvement before the learning rate is annealed.
+    early_stopping : bool or "auto", default="auto"
+        Whether rows are held out that say when to stop and which epoch was best. "auto": from
+        100 rows on. Explicit validation rows in `fit` take their place.
+    validation_fraction : float, default=0.15
+        Share of the rows held out, between 0 and 1.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
+    device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
+        Where to train. Prediction needs neither the device nor PyTorch.
+    random_state : int, RandomState instance or None, default=None
+        Draws initial weights, held-out rows and the order of rows.
+    verbose : int, default=0
+        1 writes a line per epoch, 2 one line that is overwritten.
+
+    Attributes
+    ----------
+    size_weight_ : float
+        The trained size weight N, the sum over the networks.
+    n_hidden_ : int
+        Neurons per hidden layer: N rounded, the sum over the networks.
+    n_parameters_ : int
+        Weights and biases that predict.
+    history_ : list of Epoch
+        A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
+    loss_curve_ : list of float
+        Objective on the training rows after each epoch, the mean over the networks.
+    n_iter_ : int
+        Epochs run.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns of X, if they are strings.
+
+    See Also
+    --------
+    NimbleClassifier : The same for classes.
+    sklearn.neural_network.MLPRegressor : A network whose size is chosen by hand.
+
+    Notes
+    -----
+    The network is a linear path, which starts at the linear model of the loss, and hidden neurons
+    of which the size weight N says how many, from the first, are awake. Training descends
+
+    .. math::
+
+        J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
+                  + \mathrm{size\_penalty} \cdot N
+
+    in the weights w and in N. L(w, s) is the loss with the first s neurons awake, divided by
+    that of the best constant prediction, so that a price means the same whatever the loss, its
+    units and the number of rows. W is a window of a quarter of N and some neurons more. With
+    `target_size` the price is ``size_penalty * (N - target_size)**2``.
+
+    With e the error in units of the target's scale, m the prediction and t the target, the loss
+    of a row, up to a factor, is
+
+    ================== ===========================================================================
+    "squared_error"    e^2, scale: the standard deviation
+    "absolute_error"   abs(e), smoothed within 0.01 robust scales of 0
+    "huber"            e^2 up to half a robust scale, in proportion to abs(e) beyond
+    "quantile"         q e or (q - 1) e, as the prediction is too low or too high, smoothed alike
+    "poisson"          t log(t / m) - t + m, half the Poisson deviance
+    "gamma"            log(m / t) + t / m - 1, half the gamma deviance
+    ================== ===========================================================================
+
+    with the mean over outputs. A robust scale is 1.48 times the median distance from the median,
+    among values that differ from it. Predictions lie within the range of the training target, and
+    are float64 in its units.
+
+    References
+    ----------
+    Radhakrishnan, Lindner, Miller, Sinha and Ditto, "Growing neural networks: dynamic evolution
+    through gradient descent", Proc. R. Soc. A 481, 2025; arXiv 2501.18012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknimble import NimbleRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = NimbleRegressor(random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.4
+    True
+
+    Quantiles make an interval:
+
+    >>> model = NimbleRegressor(loss="quantile", quantile=[0.05, 0.95], random_state=0)
+    >>> low, high = model.fit(X, y).predict(X).T
+    >>> bool((low <= high).all())
+    True
+
+    Validation rows are prepared by a pipeline if it is told so:
+
+    >>> import sklearn
+    >>> from sklearn.pipeline import Pipeline
+    >>> from sklearn.preprocessing import QuantileTransformer
+    >>> with sklearn.config_context(enable_metadata_routing=True):
+    ...     network = NimbleRegressor(random_state=0).set_fit_request(X_val=True, y_val=True)
+    ...     steps = [("scale", QuantileTransformer(n_quantiles=100)), ("network", network)]
+    ...     model = Pipeline(steps, transform_input=["X_val"])
+    ...     model = model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+    >>> model.predict(X[300:]).shape
+    (142,)
+
+    """
+
+    _parameter_constraints: dict = {
+        **_NimbleBase._parameter_constraints,
+        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+    }
 
     def __init__(
-        self, *, size_penalty=1e-4, initial_size=8, max_size=512, target_size=None,
-        n_hidden_layers=2, activation="silu", n_estimators=1, encoding="none",
-        learning_rate_init=5e-3, alpha=0.1, batch_size="auto", max_iter=1000, tol=1e-3,
-        n_iter_no_change=10, early_stopping="auto", validation_fraction=0.15, random_state=None,
-        verbose=0,
+        self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=8,
+        max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=1,
+        categorical_features="from_dtype", encoding="none", learning_rate_init=5e-3, alpha=0.1,
+        batch_size="auto", max_iter=1000, tol=1e-3, n_iter_no_change=10, early_stopping="auto",
+        validation_fraction=0.15, warm_start=False, device="cpu", random_state=None, verbose=0,
     ):  # fmt: skip
         super().__init__(
             size_penalty=size_penalty, initial_size=initial_size, max_size=max_size,
             target_size=target_size, n_hidden_layers=n_hidden_layers, activation=activation,
-            n_estimators=n_estimators, encoding=encoding, learning_rate_init=learning_rate_init,
-            alpha=alpha, batch_size=batch_size, max_iter=max_iter, tol=tol,
-            n_iter_no_change=n_iter_no_change, early_stopping=early_stopping,
-            validation_fraction=validation_fraction, random_state=random_state, verbose=verbose,
+            n_estimators=n_estimators, categorical_features=categorical_features,
+            encoding=encoding, learning_rate_init=learning_rate_init, alpha=alpha,
+            batch_size=batch_size, max_iter=max_iter, tol=tol, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction,
+            warm_start=warm_start, device=device, random_state=random_state, verbose=verbose,
         )  # fmt: skip
+        self.loss = loss
+        self.quantile = quantile
 
-    def _check_target(self, y):
+    def _check_target(self, y, name):
         """Return y as floats."""
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if getattr(getattr(y, "dtype", None), "kind", None) in ("m", "M"):
+            raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+        except ValueError as error:
+            if "could not convert" in str(error):
+                raise ValueError(f"{name} must hold numbers: {error}") from error
+            raise
+        if np.abs(y).max() > LARGEST_TARGET:
+            raise ValueError(f"{name} holds values too large to be squared: divide by a constant")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return y
 
-    def _learn_target(self, y):
+    def _learn_target(self, y, classes=None):
         """Return y as columns."""
-        self._flat = y.ndim == 1
+        self._shape = y.shape[1:]
         return self._apply_target(y)
 
-    def _apply_target(self, y):
+    def _apply_target(self, y, name="y"):
         """Return y as columns."""
+        _check_outputs(y, self._shape, name)
         return y.reshape(len(y), -1)
+
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Make one pass over a piece of a table that is too large or never ends.
+
+        Scales, categories and the linear start come from the rows of the first call, or of
+        `fit`; the size goes on evolving. Nothing is held out and the learning rate stays as it is.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Relative to the other rows of this call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters make no sense or have changed, or the loss is not finite.
+        """
+        return self._partial_fit(X, y, None, sample_weight)
 
     def _reweight(self, y, weight):
         """Return the weights as they are."""
         return weight
 
     def _make_loss(self, target):
-        """Return squared error."""
-        return SquaredError()
+        """Return the loss asked for."""
+        loss = REGRESSION_LOSSES[self.loss]
+        return loss(self.quantile) if loss is Quantile else loss()
+
+    def _has_quantiles(self):
+        """Tell whether one output is predicted as several quantiles."""
+        return self.loss == "quantile" and np.ndim(self.quantile) > 0
 
     def _strata(self, target):
         """Return None: there are no classes."""
@@ -350,10 +740,38 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        ndarray of float64, shape (n_samples,) or (n_samples, n_outputs)
+            In the units of y. With a list of quantiles: (n_samples, n_quantiles), columns in
+            the order of the list, never crossing.
         """
         y = self._predict(X, self._decoded_mean)
-        return y[:, 0] if self._flat else y
+        return y[:, 0] if self._is_flat() else y
+
+    def _is_flat(self):
+        """Tell whether one number is predicted per row."""
+        return not (self._shape or self._has_quantiles())
+
+    def score(self, X, y, sample_weight=None):
+        """Return R2, whatever the loss; with a list of quantiles, their mean pinball D2.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            At most 1. 0 is as good as the best constant: the mean, or the quantile.
+        """
+        if not self._has_quantiles():
+            return super().score(X, y, sample_weight)
+        scores = [
+            d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
+            for column, level in zip(self.predict(X).T, self.quantile, strict=True)
+        ]
+        return float(np.mean(scores))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -362,58 +780,265 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
 
 
 class NimbleClassifier(ClassifierMixin, _NimbleBase):
-    """Neural network classification that chooses its own size."""
+    r"""Neural network classification that chooses its own size.
+
+    X may be a table as it came: numbers, categories, text, booleans and gaps. y holds one label
+    per row, or is an indicator matrix of several labels per row.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default=None
+        Factor of the weights of the rows of each class, by label; classes not named have 1.
+        "balanced" gives all classes the same weight. With several labels per row the factors
+        of all labels are multiplied.
+    size_penalty : float, default=1e-4
+        Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
+        neuron stays that lowers the loss by 0.0001 of what there is to explain.
+    initial_size : float, default=8
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`.
+    max_size : int, default=512
+        Most neurons per hidden layer. 0 is a linear model.
+    target_size : float, default=None
+        Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
+        same price.
+    n_hidden_layers : {1, 2, 3}, default=2
+        Hidden layers, all with the same number of awake neurons.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
+        Of every hidden neuron.
+    n_estimators : int, default=1
+        Networks trained together, each with a size of its own and with other rows held out;
+        their predictions are averaged.
+    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
+            default="from_dtype"
+        Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
+        category, string, or object that are not all numbers. None: no column.
+    encoding : {"none", "piecewise"}, default="none"
+        "piecewise" adds a piecewise-linear encoding of every column of numbers.
+    learning_rate_init : float, default=5e-3
+        Step size of the weights while the network explores; it is annealed to 0 at the end.
+    alpha : float, default=0.1
+        Decay of the neurons' weights per step, in units of the step size, decoupled from the
+        gradient. The linear path does not decay.
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
+        rows, at least 32 and at most 256.
+    max_iter : int, default=1000
+        Most epochs, that is passes over the training rows.
+    tol : float, default=1e-3
+        Share by which the held-out objective must improve to count as an improvement.
+    n_iter_no_change : int, default=10
+        Fewest epochs without improvement before the learning rate is annealed.
+    early_stopping : bool or "auto", default="auto"
+        Whether rows are held out that say when to stop and which epoch was best. "auto": from
+        100 rows on. Explicit validation rows in `fit` take their place.
+    validation_fraction : float, default=0.15
+        Share of the rows held out, between 0 and 1, of each class.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
+    device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
+        Where to train. Prediction needs neither the device nor PyTorch.
+    random_state : int, RandomState instance or None, default=None
+        Draws initial weights, held-out rows and the order of rows.
+    verbose : int, default=0
+        1 writes a line per epoch, 2 one line that is overwritten.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted; with several labels per row, the numbers of the columns of y.
+    size_weight_ : float
+        The trained size weight N, the sum over the networks.
+    n_hidden_ : int
+        Neurons per hidden layer: N rounded, the sum over the networks.
+    n_parameters_ : int
+        Weights and biases that predict.
+    history_ : list of Epoch
+        A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
+    loss_curve_ : list of float
+        Objective on the training rows after each epoch, the mean over the networks.
+    n_iter_ : int
+        Epochs run.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns of X, if they are strings.
+
+    See Also
+    --------
+    NimbleRegressor : The same for numbers.
+    sklearn.neural_network.MLPClassifier : A network whose size is chosen by hand.
+
+    Notes
+    -----
+    The network is a linear path, which starts at logistic regression, and hidden neurons of which
+    the size weight N says how many, from the first, are awake. Training descends
+
+    .. math::
+
+        J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
+                  + \mathrm{size\_penalty} \cdot N
+
+    in the weights w and in N. L(w, s) is the loss with the first s neurons awake, divided by
+    that of the best constant prediction, so that a price means the same whatever the loss, its
+    units and the number of rows. W is a window of a quarter of N and some neurons more. With
+    `target_size` the price is ``size_penalty * (N - target_size)**2``.
+
+    The loss is cross-entropy: of a logit for two classes, of a softmax for more, and the mean over
+    labels of that of their logits for several labels per row. The best constant prediction is
+    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand.
+
+    References
+    ----------
+    Radhakrishnan, Lindner, Miller, Sinha and Ditto, "Growing neural networks: dynamic evolution
+    through gradient descent", Proc. R. Soc. A 481, 2025; arXiv 2501.18012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sknimble import NimbleClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = NimbleClassifier(random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    >>> model.predict_proba(X).shape
+    (569, 2)
+
+    Tables need no preparation, whatever they hold:
+
+    >>> X = [[1.5, "red"], [None, "blue"], [3.0, None], [2.0, "red"]] * 10
+    >>> y = ["yes", "no", "no", "yes"] * 10
+    >>> model = NimbleClassifier(random_state=0).fit(X, y)
+    >>> model.predict([[1.0, "red"], [3.0, "green"]])
+    array(['yes', 'no'], dtype='<U3')
+
+    """
+
+    _parameter_constraints: dict = {
+        **_NimbleBase._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
 
     def __init__(
-        self, *, size_penalty=1e-4, initial_size=8, max_size=512, target_size=None,
-        n_hidden_layers=2, activation="silu", n_estimators=1, encoding="none",
-        learning_rate_init=5e-3, alpha=0.1, batch_size="auto", max_iter=1000, tol=1e-3,
-        n_iter_no_change=10, early_stopping="auto", validation_fraction=0.15, random_state=None,
-        verbose=0,
+        self, *, class_weight=None, size_penalty=1e-4, initial_size=8, max_size=512,
+        target_size=None, n_hidden_layers=2, activation="silu", n_estimators=1,
+        categorical_features="from_dtype", encoding="none", learning_rate_init=5e-3, alpha=0.1,
+        batch_size="auto", max_iter=1000, tol=1e-3, n_iter_no_change=10, early_stopping="auto",
+        validation_fraction=0.15, warm_start=False, device="cpu", random_state=None, verbose=0,
     ):  # fmt: skip
         super().__init__(
             size_penalty=size_penalty, initial_size=initial_size, max_size=max_size,
             target_size=target_size, n_hidden_layers=n_hidden_layers, activation=activation,
-            n_estimators=n_estimators, encoding=encoding, learning_rate_init=learning_rate_init,
-            alpha=alpha, batch_size=batch_size, max_iter=max_iter, tol=tol,
-            n_iter_no_change=n_iter_no_change, early_stopping=early_stopping,
-            validation_fraction=validation_fraction, random_state=random_state, verbose=verbose,
+            n_estimators=n_estimators, categorical_features=categorical_features,
+            encoding=encoding, learning_rate_init=learning_rate_init, alpha=alpha,
+            batch_size=batch_size, max_iter=max_iter, tol=tol, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction,
+            warm_start=warm_start, device=device, random_state=random_state, verbose=verbose,
         )  # fmt: skip
+        self.class_weight = class_weight
 
-    def _check_target(self, y):
-        """Return labels, 1-D."""
-        check_classification_targets(y)
+    def _check_target(self, y, name):
+        """Return labels, 1-D, or the indicator of several labels per row, 2-D."""
+        try:
+            assert_all_finite(y, input_name=name)
+            check_classification_targets(y)
+            kind = type_of_target(y, input_name=name)
+        except TypeError as error:
+            message = f"{name} must hold labels of one type, none missing: {error}"
+            raise TypeError(message) from error
+        if kind == "multilabel-indicator":
+            return y.toarray() if sparse.issparse(y) else np.asarray(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                f"{name} of shape {np.shape(y)} has several labels per row: they must be given as "
+                "an indicator matrix, one column of 0 and 1 per label"
+            )
         return column_or_1d(y, warn=True)
 
-    def _learn_target(self, y):
+    def _learn_target(self, y, classes=None):
         """Learn the classes; return their indicator, one column if there are two."""
-        self.classes_ = np.unique(y)
+        self._shape = y.shape[1:]
+        labels = y if classes is None else classes
+        self.classes_ = np.arange(y.shape[1]) if self._shape else np.unique(labels)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y has one class, {self.classes_[0]!r}; a classifier needs at least two classes"
+                f"y has one class, {self.classes_.tolist()[0]!r}; a classifier needs at least two "
+                "classes"
             )
         return self._apply_target(y)
 
-    def _apply_target(self, y):
+    def _apply_target(self, y, name="y"):
         """Return the indicator of y."""
+        _check_outputs(y, self._shape, name)
+        if self._shape:
+            return y.astype(float)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            raise ValueError(f"y_val has classes {unknown.tolist()} that y lacks")
+            first = "y" if name == "y_val" else "the first call"
+            raise ValueError(f"{name} has classes {unknown.tolist()} that {first} lacks")
         codes = np.searchsorted(self.classes_, y)
         if len(self.classes_) == 2:
             return codes[:, None].astype(float)
         return np.eye(len(self.classes_))[codes]
 
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one pass over a piece of a table that is too large or never ends.
+
+        Scales, categories and the linear start come from the rows of the first call, or of
+        `fit`; the size goes on evolving. Nothing is held out and the learning rate stays as it is.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come. Needed in the first call, unless y is an indicator.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Relative to the other rows of this call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters make no sense or have changed, or the loss is not finite.
+        """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs a whole table, and partial_fit gets it in pieces: "
+                "give a dict of weights"
+            )
+        if classes is not None and self.__sklearn_is_fitted__():
+            if not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(f"classes={classes} are not those of the first call")
+        if classes is None and not self.__sklearn_is_fitted__() and getattr(y, "ndim", 1) < 2:
+            raise ValueError("classes must be passed on the first call to partial_fit")
+        return self._partial_fit(X, y, classes, sample_weight)
+
     def _reweight(self, y, weight):
-        """Return the weights as they are."""
-        return weight
+        """Multiply weights by those of the classes, of every label if there are several."""
+        if self.class_weight is None:
+            return weight
+        labels = y.T if self._shape else [y]
+        factors = [_class_factors(self.class_weight, label, weight) for label in labels]
+        return weight * np.prod(factors, axis=0)
 
     def _make_loss(self, target):
-        """Return cross-entropy of a logit or a softmax."""
-        return BinaryCrossEntropy() if target.shape[1] == 1 else CrossEntropy()
+        """Return cross-entropy of one logit per label, or of a softmax over classes."""
+        independent = self._shape or target.shape[1] == 1
+        return BinaryCrossEntropy() if independent else CrossEntropy()
+
+    def _is_flat(self):
+        """Tell whether one label is predicted per row."""
+        return not self._shape
 
     def _strata(self, target):
-        """Return the class of every row."""
+        """Return the class of every row; None with several labels."""
+        if self._shape:
+            return None
         return target[:, 0] if target.shape[1] == 1 else target.argmax(axis=1)
 
     def predict_proba(self, X):
@@ -426,24 +1051,78 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`, rows of sum 1. For several labels per row,
+            (n_samples, n_labels): the probability of 1 for every label.
         """
         P = self._predict(X, self._decoded_mean)
-        return np.column_stack([1.0 - P, P]) if P.shape[1] == 1 else P
+        return P if P.shape[1] > 1 else np.column_stack([1.0 - P, P])
 
     def predict_log_proba(self, X):
-        """Return the logarithm of `predict_proba`."""
-        return np.log(self.predict_proba(X))
+        """Return the logarithm of `predict_proba`, -inf where a probability is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def decision_function(self, X):
-        """Return logits, shape (n_samples,) for two classes, else (n_samples, n_classes)."""
+        """Return logits.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            Log-odds of the second of two classes or of every label; logarithms of the
+            probabilities of three or more classes.
+        """
         P = self._predict(X, self._decoded_mean)
+        if self._shape:
+            return logit(P)
         if P.shape[1] == 1:
             return logit(P[:, 0])
-        return np.log(P)
+        with np.errstate(divide="ignore"):
+            return np.log(P)
 
     def predict(self, X):
-        """Predict the most probable class of every row."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The most probable class of every row; for several labels, 1 where it is more
+            probable than 0.
+        """
+        P = self.predict_proba(X)
+        return (P > 0.5).astype(int) if self._shape else self.classes_[P.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _class_factors(class_weight, y, weight):
+    """Return the class weight of every row; balanced ones count weighted rows."""
+    classes, codes = np.unique(y, return_inverse=True)
+    if class_weight == "balanced":
+        return weight.sum() / (len(classes) * np.bincount(codes, weight)[codes])
+    factors = compute_class_weight(class_weight, classes=classes, y=y)[codes]
+    if factors.min() < 0 or not factors.any():
+        raise ValueError(f"class_weight={class_weight} must be positive; it may be 0 for some")
+    return factors
+
+
+def _check_outputs(y, shape, name):
+    """Raise if y has not the columns that it had when first seen."""
+    if y.shape[1:] != shape:
+        first, expected = "y" if name == "y_val" else "the first y", (len(y), *shape)
+        raise ValueError(
+            f"{name} must have the columns of {first}: shape {expected}, got {y.shape}"
+        )
 
 
 def _rows_that_count(X, y, weight):
@@ -454,11 +1133,13 @@ def _rows_that_count(X, y, weight):
     return _safe_indexing(X, rows), y[rows], weight[rows]
 
 
-def _report(records):
-    """Write one line about an epoch to the standard output."""
+def _report(records, max_iter, *, in_place):
+    """Write about an epoch to the standard output: a line, or over the line before."""
     sizes = " ".join(f"{record.size:.1f}" for record in records[:4])
     mean = np.mean([[r.data_loss, r.validation_loss] for r in records], axis=0)
-    sys.stdout.write(
-        f"epoch {records[0].epoch:4d}  size {sizes}  loss {mean[0]:.4f}  "
-        f"validation {mean[1]:.4f}  {records[0].seconds:.3f} s\n"
+    line = (
+        f"epoch {records[0].epoch:4d} of at most {max_iter}  size {sizes}  loss {mean[0]:.4f}  "
+        f"validation {mean[1]:.4f}  {records[0].seconds:.3f} s"
     )
+    sys.stdout.write(f"\r{line:<79}" if in_place else f"{line}\n")
+    sys.stdout.flush()

@@ -1,6 +1,7 @@
 """Which rows a network learns from and which judge it, by scikit-learn's splitters."""
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.model_selection import (
     KFold,
     ShuffleSplit,
@@ -10,6 +11,30 @@ from sklearn.model_selection import (
 
 # Fewer rows than this, and a held-out part of them says little about the rest.
 EARLY_STOPPING_ROWS = 100
+
+
+def merge_equal_rows(X, target, weight):
+    """Return the distinct rows, each with the sum of its weights, in an order of their own.
+
+    A network that fits a tiny table exactly goes on to amplify rounding errors, until a row
+    of weight two is no longer two rows. Merged, they are the same to the last bit.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n, d)
+    target : ndarray of shape (n, o)
+    weight : ndarray of shape (n,)
+
+    Returns
+    -------
+    X, target, weight
+        Of m <= n rows, in an order that does not depend on the one given.
+    """
+    dense = X.toarray() if sp.issparse(X) else X
+    _, first, row = np.unique(
+        np.hstack([dense, target]), axis=0, return_index=True, return_inverse=True
+    )
+    return X[first], target[first], np.bincount(row.ravel(), weight)
 
 
 def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
@@ -22,7 +47,8 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     ----------
     n_rows : int
     strata : ndarray of shape (n_rows,) or None
-        Class of every row; each part then keeps the shares of the classes.
+        Class of every row; each part then keeps the shares of the classes, and no class is
+        held out whole.
     n_estimators : int
         K.
     validation_fraction : float
@@ -36,21 +62,36 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     Raises
     ------
     ValueError
-        If the fraction leaves no row on one side, or a class with fewer rows than parts.
+        If the fraction leaves no row on one side, or a class out.
     """
-    masks = np.zeros((n_estimators, n_rows), dtype=bool)
-    strata = _enough(strata, validation_fraction)
-    n_folds = max(2, round(1.0 / validation_fraction))
+    pooled = _enough(strata, validation_fraction)
+    n_folds = max(2, min(round(1.0 / validation_fraction), n_rows))
     if n_estimators == 1:
-        splitter = StratifiedShuffleSplit if strata is not None else ShuffleSplit
+        splitter = StratifiedShuffleSplit if pooled is not None else ShuffleSplit
         splitter = splitter(1, test_size=validation_fraction, random_state=seed)
     else:
-        splitter = KFold if strata is None else StratifiedKFold
+        splitter = KFold if pooled is None else StratifiedKFold
         splitter = splitter(n_folds, shuffle=True, random_state=seed)
-    parts = [test for _, test in splitter.split(np.zeros(n_rows), strata)]
+    try:
+        parts = [test for _, test in splitter.split(np.zeros(n_rows), pooled)]
+    except ValueError as error:
+        raise _too_few(validation_fraction, n_rows, error) from None
+    masks = np.zeros((n_estimators, n_rows), dtype=bool)
     for member, mask in enumerate(masks):
         mask[parts[member % len(parts)]] = True
+        if strata is not None:
+            mask[~np.isin(strata, strata[~mask])] = False
+        if not mask.any():
+            raise _too_few(validation_fraction, n_rows, "every class has a single row")
     return masks
+
+
+def _too_few(validation_fraction, n_rows, reason):
+    """Return the error for a split that leaves too little on one side."""
+    return ValueError(
+        f"validation_fraction={validation_fraction} of {n_rows} rows leaves too few, or a class "
+        f"out, on one side: {reason}. Change it, or set early_stopping=False"
+    )
 
 
 def _enough(strata, validation_fraction):

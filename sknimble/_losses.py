@@ -6,25 +6,34 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ====================  =====================================================================
 ``fit(y, weight)``    learn the scale of the target from the training rows
 ``encode(y)``         targets, ndarray of shape (n, o)
+``widen(y)``          a copy that may predict as far as a later y reaches
 ``value``             loss of every row, shape (K, B)
 ``gradient``          derivative of ``value`` in ``raw``, shape (K, o, B)
 ``baseline``          the best constant raw output, shape (o,): its loss is what the data
                       loss is divided by, so that a constant predictor scores 1
 ``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
+``least``             no baseline counts as less than this: it leaves nothing to explain
 ====================  =====================================================================
 
 Values and gradients use methods of tensors only, so this module needs no torch and a fitted
 estimator predicts without it.
 """
 
+from copy import copy
+
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, Ridge
+
+LINEAR_ROUNDS = 5  # ridge regressions that a robust linear start takes
+TINY = float(np.finfo(np.float32).eps)
+NEWTON_INPUTS = 300  # up to this many, a Hessian costs less than many gradients
+LOWEST_SHARE = 1e-6  # smallest prediction of a log link, as a share of the mean target
 
 
 def normalisation(loss, target, weight):
-    """Return the weighted mean loss of the best constant prediction (1.0 if it is zero).
+    """Return the weighted mean loss of the best constant prediction, at least `loss.least`.
 
     Parameters
     ----------
@@ -45,8 +54,7 @@ def normalisation(loss, target, weight):
     constant = torch.as_tensor(loss.baseline(target, weight))[None, :, None]
     targets = torch.as_tensor(target, dtype=constant.dtype).T
     rows = loss.value(constant.expand(1, -1, targets.shape[1]), targets)[0].numpy()
-    mean = float(np.average(rows, weights=weight))
-    return mean if mean > np.finfo(np.float32).eps else 1.0
+    return max(float(np.average(rows, weights=weight)), loss.least)
 
 
 class SquaredError:
@@ -54,6 +62,8 @@ class SquaredError:
 
     Predictions are clipped to the range of the training target.
     """
+
+    least = TINY
 
     def fit(self, y, weight):
         """Learn location, scale and range of y, shape (n, o)."""
@@ -64,6 +74,13 @@ class SquaredError:
         self.range_ = np.stack([y.min(axis=0), y.max(axis=0)])
         self.n_outputs_ = y.shape[1]
         return self
+
+    def widen(self, y):
+        """Return a copy whose predictions may reach as far as y."""
+        wider = copy(self)
+        wider.range_ = np.stack([np.minimum(self.range_[0], y.min(axis=0)),
+                                 np.maximum(self.range_[1], y.max(axis=0))])  # fmt: skip
+        return wider
 
     def encode(self, y):
         """Standardise y."""
@@ -91,15 +108,272 @@ class SquaredError:
         return model.coef_, model.intercept_
 
 
+class _Robust:
+    """Mean over outputs of a function of the error e: quadratic near 0, linear beyond, tilted.
+
+    With delta > 0 and a level q between 0 and 1 it is ``h(e) / 2 + (1/2 - q) e``, where
+    ``h(e)`` is ``e**2 / (2 delta)`` for ``|e| <= delta`` and ``|e| - delta / 2`` beyond: the
+    pinball loss of q, its kink smoothed over 2 delta. The unit of e is a robust scale of the
+    target. Predictions are clipped to the range of the training target.
+
+    References
+    ----------
+    Huber, "Robust estimation of a location parameter", 1964.
+    He, Pan, Tan and Zhou, "Smoothed quantile regression", arXiv 2012.05187.
+    """
+
+    least = TINY
+    delta = 0.01
+    quantile = 0.5
+
+    def fit(self, y, weight):
+        """Learn median, scale and range of y, shape (n, o), and the level of every output."""
+        parts = [_median_and_scale(column, weight) for column in y.T]
+        self.location_, self.scale_ = np.transpose(parts)
+        self.range_ = np.stack([y.min(axis=0), y.max(axis=0)])
+        self.n_outputs_ = max(np.size(self.quantile), y.shape[1])
+        self.levels_ = np.broadcast_to(np.asarray(self.quantile, float), self.n_outputs_)
+        return self
+
+    def widen(self, y):
+        """Return a copy whose predictions may reach as far as y."""
+        wider = copy(self)
+        wider.range_ = np.stack([np.minimum(self.range_[0], y.min(axis=0)),
+                                 np.maximum(self.range_[1], y.max(axis=0))])  # fmt: skip
+        return wider
+
+    def encode(self, y):
+        """Centre and scale y; repeat it for every level if there are several."""
+        z = (y - self.location_) / self.scale_
+        return np.repeat(z, self.n_outputs_ // z.shape[1], axis=1)
+
+    def decode(self, raw):
+        """Return predictions in the units of y."""
+        return np.clip(raw * self.scale_ + self.location_, *self.range_)
+
+    def value(self, raw, target):
+        """Return the loss of every row."""
+        error = raw - target
+        inside = error.clamp(-self.delta, self.delta)
+        row = inside * (error - 0.5 * inside) * (0.5 / self.delta)
+        return (row + error * self._tilt(raw)).mean(dim=1)
+
+    def gradient(self, raw, target):
+        """Return the derivative of `value` in ``raw``."""
+        slope = (raw - target).clamp_(-self.delta, self.delta).mul_(0.5 / self.delta)
+        return slope.add_(self._tilt(raw)).mul_(1.0 / raw.shape[1])
+
+    def _tilt(self, raw):
+        """Return ``1/2 - q`` of every output, shape (o, 1)."""
+        return raw.new_tensor(0.5 - self.levels_)[:, None]
+
+    def baseline(self, target, weight):
+        """Return the constants where the slope is zero, the smoothed quantiles, by bisection."""
+        low, high = target.min(axis=0), target.max(axis=0)
+        for _ in range(40):
+            middle = 0.5 * (low + high)
+            inside = np.clip(middle - target, -self.delta, self.delta)
+            slope = np.average(inside, axis=0, weights=weight) * (0.5 / self.delta)
+            # A slope of zero but for rounding goes left, in whatever order rows are summed.
+            right = slope + 0.5 - self.levels_ < -1e-12
+            low, high = np.where(right, middle, low), np.where(right, high, middle)
+        return 0.5 * (low + high)
+
+    def fit_linear(self, X, target, weight):
+        """Fit by ridge regressions that majorise the loss, then make the intercepts exact."""
+        coef = np.zeros((target.shape[1], X.shape[1]))
+        errors = self.baseline(target, weight) - target
+        for j, tilt in enumerate(2.0 * self.levels_ - 1.0):
+            error = errors[:, j]
+            for _ in range(LINEAR_ROUNDS):
+                distance = np.maximum(np.abs(error), self.delta)
+                rows = weight / distance
+                rows *= weight.sum() / rows.sum()
+                model = Ridge().fit(X, target[:, j] + tilt * distance, sample_weight=rows)
+                error = model.predict(X) - target[:, j]
+            coef[j] = model.coef_
+        return coef, self.baseline(target - X @ coef.T, weight)
+
+
+class AbsoluteError(_Robust):
+    """Half the absolute error, its kink smoothed over 0.02 robust scales of the target."""
+
+
+class Huber(_Robust):
+    """Squared error up to delta, half a robust scale of the target, absolute error beyond.
+
+    That is Huber's 1.35 robust scales of the errors of a model that explains 86 % of a normal
+    target. Of 1.35 scales of the target, gross outliers would be left too much influence.
+    """
+
+    delta = 0.5
+
+
+class Quantile(_Robust):
+    """Pinball loss: one level for every output, or several levels of a single output.
+
+    Several levels never cross: `decode` sorts them, which can only lower their loss.
+
+    Parameters
+    ----------
+    quantile : float or array-like of float, default=0.5
+        Levels, between 0 and 1.
+
+    References
+    ----------
+    Chernozhukov, Fernandez-Val and Galichon, "Quantile and probability curves without
+    crossing", arXiv 0704.3649.
+    """
+
+    def __init__(self, quantile=0.5):
+        self.quantile = quantile
+        levels = np.asarray(quantile)
+        numbers = levels.dtype.kind == "f" and levels.ndim < 2 and levels.size
+        if not numbers or levels.min() <= 0 or levels.max() >= 1:
+            raise ValueError(
+                f"quantile={quantile!r} must be a number between 0 and 1, or a list of them"
+            )
+
+    def fit(self, y, weight):
+        """Learn median, scale and range of y, shape (n, o), and the level of every output."""
+        if np.ndim(self.quantile) and y.shape[1] > 1:
+            raise ValueError(
+                f"several quantiles need one target, and y has {y.shape[1]}: give one quantile, "
+                "or fit one model for every target"
+            )
+        return super().fit(y, weight)
+
+    def decode(self, raw):
+        """Return predictions in the units of y, levels in the order in which they were given."""
+        if np.ndim(self.quantile):
+            rank = self.levels_.argsort(kind="stable").argsort(kind="stable")
+            raw = np.sort(raw, axis=1)[:, rank]
+        return super().decode(raw)
+
+
+class _LogLink:
+    """Half the mean deviance over outputs of ``mean(y) * exp(raw)``; targets are y / mean(y).
+
+    Where the prediction leaves the range of the training target the exponential goes on as a
+    straight line, so that neither a value nor a gradient overflows; `decode` clips there.
+    """
+
+    least = TINY
+
+    def fit(self, y, weight):
+        """Learn mean and range of y, shape (n, o)."""
+        self.mean_ = np.average(y, axis=0, weights=weight)
+        self.mean_ = np.where(self.mean_ > 0, self.mean_, 1.0)
+        target = self.encode(y)
+        self.low_ = float(np.log(max(target.min(), LOWEST_SHARE)))
+        self.high_ = float(np.log(max(target.max(), LOWEST_SHARE)))
+        self.n_outputs_ = y.shape[1]
+        return self
+
+    def widen(self, y):
+        """Return a copy whose predictions may reach as far as y."""
+        wider, target = copy(self), self.encode(y)
+        wider.low_ = min(self.low_, float(np.log(max(target.min(), LOWEST_SHARE))))
+        wider.high_ = max(self.high_, float(np.log(max(target.max(), LOWEST_SHARE))))
+        return wider
+
+    def encode(self, y):
+        """Divide y by its mean."""
+        self._check(y)
+        return y / self.mean_
+
+    def decode(self, raw):
+        """Return predictions in the units of y, all positive."""
+        return np.exp(np.clip(raw, self.low_, self.high_)) * self.mean_
+
+    def baseline(self, target, weight):
+        """Return the logarithm of the weighted mean."""
+        return np.log(np.average(target, axis=0, weights=weight).clip(LOWEST_SHARE))
+
+    def _fit_linear(self, model, X, target, weight):
+        """Fit a generalised linear model to every output whose target is not all zero."""
+        narrow = X.shape[1] <= NEWTON_INPUTS
+        model.set_params(alpha=1.0 / weight.sum(), solver="newton-cholesky" if narrow else "lbfgs")
+        coef = np.zeros((target.shape[1], X.shape[1]))
+        intercept = self.baseline(target, weight)
+        for j in np.flatnonzero(target.any(axis=0)):
+            model.fit(X, target[:, j], sample_weight=weight)
+            coef[j], intercept[j] = model.coef_, model.intercept_
+        return coef, intercept
+
+
+class Poisson(_LogLink):
+    """Half the Poisson deviance, ``t log(t / m) - t + m`` with ``m = exp(raw)``; targets >= 0."""
+
+    def _check(self, y):
+        """Raise for targets below 0."""
+        if y.min() < 0:
+            raise ValueError(f"loss='poisson' needs y >= 0, got {y.min():g}")
+
+    def value(self, raw, target):
+        """Return the loss of every row."""
+        safe = raw.clamp(max=self.high_)
+        mean = safe.exp() * (1.0 + raw - safe)
+        return (mean - target * raw + target.xlogy(target) - target).mean(dim=1)
+
+    def gradient(self, raw, target):
+        """Return the derivative of `value` in ``raw``."""
+        return raw.clamp(max=self.high_).exp_().sub_(target).mul_(1.0 / raw.shape[1])
+
+    def fit_linear(self, X, target, weight):
+        """Fit Poisson regression."""
+        return self._fit_linear(PoissonRegressor(max_iter=1000), X, target, weight)
+
+
+class Gamma(_LogLink):
+    """Half the gamma deviance, ``log(m / t) + t / m - 1`` with ``m = exp(raw)``; targets > 0."""
+
+    def _check(self, y):
+        """Raise for targets that are not above 0."""
+        if y.min() <= 0:
+            raise ValueError(f"loss='gamma' needs y > 0, got {y.min():g}")
+
+    def value(self, raw, target):
+        """Return the loss of every row."""
+        safe = raw.clamp(min=self.low_)
+        ratio = target * (-safe).exp_() * (1.0 + safe - raw)
+        return (raw - target.log() + ratio - 1.0).mean(dim=1)
+
+    def gradient(self, raw, target):
+        """Return the derivative of `value` in ``raw``."""
+        ratio = raw.clamp(min=self.low_).neg_().exp_().mul_(target)
+        return (1.0 - ratio).mul_(1.0 / raw.shape[1])
+
+    def fit_linear(self, X, target, weight):
+        """Fit gamma regression."""
+        return self._fit_linear(GammaRegressor(max_iter=1000), X, target, weight)
+
+
+REGRESSION_LOSSES = {
+    "squared_error": SquaredError,
+    "absolute_error": AbsoluteError,
+    "huber": Huber,
+    "poisson": Poisson,
+    "gamma": Gamma,
+    "quantile": Quantile,
+}
+
+
 class BinaryCrossEntropy:
     """Cross-entropy of one logit per output; targets are 0 or 1.
 
     The mean over outputs, so that several outputs are several labels.
     """
 
+    least = 1e-3  # nats: a class of a ten-thousandth of the weight
+
     def fit(self, y, weight):
         """Learn the number of outputs of the indicator y, shape (n, o)."""
         self.n_outputs_ = y.shape[1]
+        return self
+
+    def widen(self, y):
+        """Return the loss itself: probabilities have no other range."""
         return self
 
     def encode(self, y):
@@ -112,7 +386,7 @@ class BinaryCrossEntropy:
 
     def value(self, raw, target):
         """Return the loss of every row, in nats."""
-        row = raw.clamp(min=0.0) - raw * target + (-raw.abs()).exp_().log1p_()
+        row = raw.clamp(min=0.0) - raw * target + (-raw.abs()).exp_().log1p()
         return row.mean(dim=1)
 
     def gradient(self, raw, target):
@@ -133,9 +407,15 @@ class BinaryCrossEntropy:
 class CrossEntropy:
     """Multinomial cross-entropy of a softmax; targets are one-hot rows."""
 
+    least = 1e-3  # nats: a class of a ten-thousandth of the weight
+
     def fit(self, y, weight):
         """Learn the number of classes of the indicator y, shape (n, o)."""
         self.n_outputs_ = y.shape[1]
+        return self
+
+    def widen(self, y):
+        """Return the loss itself: probabilities have no other range."""
         return self
 
     def encode(self, y):
@@ -165,6 +445,26 @@ class CrossEntropy:
         if len(present) == target.shape[1] and len(coef) == len(present):
             return coef, intercept
         return _spread(coef, intercept, present, target.shape[1])
+
+
+def _median_and_scale(values, weight):
+    """Return the weighted median, and the scale of a normal target of the same spread.
+
+    The spread is the median distance from the median among values that differ from it.
+    """
+    median = _weighted_median(values, weight)
+    distance = np.abs(values - median)
+    away = distance > 10 * np.finfo(np.float64).eps * np.abs(median)
+    if not away.any():
+        return median, 1.0
+    return median, 1.4826 * _weighted_median(distance[away], weight[away])
+
+
+def _weighted_median(values, weight):
+    """Return the smallest value with at least half of the weight at or below it."""
+    order = np.argsort(values)
+    below = np.cumsum(weight[order])
+    return values[order[np.searchsorted(below, 0.5 * below[-1])]]
 
 
 def _spread(coef, intercept, present, n_classes):

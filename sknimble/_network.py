@@ -14,6 +14,8 @@ B rows.
 The functions are pure; `GrowableNetworks` owns the memory.
 """
 
+import os
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +23,21 @@ import torch
 
 from ._size import BLOCK, gate, window_end
 
+# A forked process inherits the locks of torch's thread pool but not its threads, and would wait
+# for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
-class Parameters(NamedTuple):
+
+@dataclass(eq=False)
+class Parameters:
     """The arrays of K networks: views into one flat buffer.
 
     ``linear`` (K, o, d), ``biases`` depth-1 x (K, C, 1), ``first`` (K, C, d), ``hidden``
-    depth-1 x (K, C, C), ``output`` (K, o, C).
+    depth-1 x (K, C, C), ``output`` (K, o, C). In memory ``first`` is (d, K, C): where d is
+    small and no multiple of 8, the product that is its gradient takes half the time.
+    ``linear_matrix`` (K * o, d) and ``first_matrix`` (d, K * C) are what products with rows
+    take, made once because a view costs as much as a small product.
     """
 
     linear: torch.Tensor
@@ -34,6 +45,12 @@ class Parameters(NamedTuple):
     first: torch.Tensor
     hidden: tuple
     output: torch.Tensor
+    linear_matrix: torch.Tensor = field(init=False)
+    first_matrix: torch.Tensor = field(init=False)
+
+    def __post_init__(self):
+        self.linear_matrix = self.linear.flatten(0, 1)
+        self.first_matrix = self.first.permute(2, 0, 1).flatten(1)
 
     def arrays(self):
         """Return every array, in the order of the flat buffer."""
@@ -72,8 +89,8 @@ def _gelu(z):
 
 
 ACTIVATIONS = {
-    "relu": (torch.relu, _relu_backward),
-    "tanh": (torch.tanh, _tanh_backward),
+    "relu": (torch.relu_, _relu_backward),  # in place where z is not needed again
+    "tanh": (torch.tanh_, _tanh_backward),
     "silu": (torch.nn.functional.silu, _silu_backward),
     "gelu": (_gelu, _gelu_backward),
 }
@@ -100,11 +117,10 @@ def forward(parameters, X, gates, activation):
         outgoing weights, what the backward pass needs.
     """
     function = ACTIVATIONS[activation][0]
-    n_networks, n_neurons, d = parameters.first.shape
-    n_outputs = parameters.linear.shape[1]
-    rows = X.t()
-    raw = torch.mm(parameters.linear.view(-1, d), rows).view(n_networks, n_outputs, -1)
-    z = torch.mm(parameters.first.view(-1, d), rows).view(n_networks, n_neurons, -1)
+    n_networks, n_outputs, n_neurons = parameters.output.shape
+    rows, n_rows = X.t(), X.shape[0]
+    raw = torch.mm(parameters.linear_matrix, rows).view(n_networks, n_outputs, n_rows)
+    z = torch.mm(parameters.first_matrix.t(), rows).view(n_networks, n_neurons, n_rows)
     cache = []
     for bias, outgoing in zip(parameters.biases, parameters.hidden, strict=True):
         weight = outgoing if gates is None else outgoing * gates
@@ -148,19 +164,18 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     """
     backward = ACTIVATIONS[activation][1]
     raw, cache = forward(parameters, X, gates, activation)
-    d_z = loss.gradient(raw, target).mul_(weight[:, None])
-    d_rows = d_z.reshape(-1, d_z.shape[2])
-    torch.mm(d_rows, X, out=out.linear.view(-1, X.shape[1]))
+    d_z = loss.gradient(raw, target).mul_(weight.unsqueeze(1))
+    torch.mm(d_z.flatten(0, 1), X, out=out.linear_matrix)
     layers = [*out.hidden, out.output]
     for layer in range(len(cache) - 1, -1, -1):
         z, h, outgoing = cache[layer]
-        torch.bmm(d_z, h.transpose(1, 2), out=layers[layer])
+        torch.bmm(d_z, h.mT, out=layers[layer])
         if gates is not None:
             layers[layer].mul_(gates)
-        d_z = backward(torch.bmm(outgoing.transpose(1, 2), d_z), z, h)
+        d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
         if layer:
             torch.sum(d_z, dim=2, keepdim=True, out=out.biases[layer - 1])
-    torch.mm(d_z.view(-1, d_z.shape[2]), X, out=out.first.view(-1, X.shape[1]))
+    torch.mm(X.t(), d_z.flatten(0, 1).t(), out=out.first_matrix)
     return raw
 
 
@@ -188,6 +203,8 @@ def view_parameters(flat, shapes, depth):
     """Cut one flat buffer into `Parameters`."""
     pieces = flat.split([int(np.prod(shape)) for shape in shapes])
     arrays = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+    k, c, d = shapes[depth]
+    arrays[depth] = pieces[depth].view(d, k, c).permute(1, 2, 0)
     return Parameters(
         arrays[0],
         tuple(arrays[1:depth]),
@@ -220,6 +237,8 @@ class GrowableNetworks:
     """
 
     BUFFERS = ("weights", "gradient", "moment1", "moment2", "average")
+    OPTIMISED = ("weights", "gradient", "moment1", "moment2")
+    SAVED = ("weights", "average", "moment1", "moment2")
 
     def __init__(
         self, n_inputs, n_outputs, depth, sizes, max_size, seeds, *, gain, dtype, device="cpu"
@@ -230,7 +249,7 @@ class GrowableNetworks:
         self.size = np.array(sizes, dtype=float)
         self.end = np.zeros(len(self.seeds), dtype=int)
         self.options = dict(dtype=dtype, device=device)
-        self._allocate(0)
+        vars(self).update(self._allocate(0))
         self.follow_size()
 
     @property
@@ -244,24 +263,33 @@ class GrowableNetworks:
         return self.weights.first.shape[1]
 
     # -- memory
+    def view(self, flat):
+        """Cut a flat buffer of the present capacity into `Parameters`."""
+        k, c = self.n_networks, self.capacity
+        shapes = _shapes(k, c, self.n_inputs, self.n_outputs, self.depth)
+        return view_parameters(flat, shapes, self.depth)
+
     def _allocate(self, capacity):
-        """Make empty buffers for ``capacity`` neurons."""
+        """Return empty buffers for ``capacity`` neurons, as attributes of this object."""
         shapes = _shapes(self.n_networks, capacity, self.n_inputs, self.n_outputs, self.depth)
-        total = sum(int(np.prod(shape)) for shape in shapes)
-        self.flat = {name: torch.zeros(total, **self.options) for name in self.BUFFERS}
-        self.n_undecayed = sum(int(np.prod(shape)) for shape in shapes[: self.depth])
-        for name, flat in self.flat.items():
-            setattr(self, name, view_parameters(flat, shapes, self.depth))
+        lengths = [int(np.prod(shape)) for shape in shapes]
+        flat = {name: torch.zeros(sum(lengths), **self.options) for name in self.BUFFERS}
+        views = {name: view_parameters(flat[name], shapes, self.depth) for name in self.BUFFERS}
+        start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
+        undecayed = [flat[name][:start] for name in self.OPTIMISED]
+        decayed = [flat[name][start:] for name in self.OPTIMISED]
+        return dict(flat=flat, undecayed=undecayed, decayed=decayed, **views)
 
     def _reallocate(self, capacity, members):
         """Move to buffers of another capacity or fewer members, the function unchanged."""
-        old = {name: getattr(self, name).arrays() for name in self.BUFFERS}
-        self._allocate(capacity)
+        buffers = self._allocate(capacity)
         index = torch.as_tensor(members, device=self.options["device"])
-        for name, arrays in old.items():
-            for new, source in zip(getattr(self, name).arrays(), arrays, strict=True):
+        for name in self.BUFFERS:
+            arrays = zip(buffers[name].arrays(), getattr(self, name).arrays(), strict=True)
+            for new, source in arrays:
                 rows, columns = map(min, new.shape[1:], source.shape[1:])
                 new[:, :rows, :columns] = source[index, :rows, :columns]
+        vars(self).update(buffers)  # at once: an interrupted training is still whole
 
     def reserve(self, capacity):
         """Enlarge or reduce the capacity; optimiser state and predictions stay."""
@@ -344,8 +372,27 @@ class GrowableNetworks:
         self.reserve(int(self.end.max()))
         for name in self.BUFFERS:
             kept = name in ("weights", "average")
-            for array, saved in zip(getattr(self, name).arrays(), state.arrays, strict=True):
-                array[member] = 0.0
-                if kept:
-                    rows, columns = saved.shape
-                    array[member, :rows, :columns] = torch.as_tensor(saved, **self.options)
+            self._write(name, member, state.arrays if kept else [None] * len(state.arrays))
+
+    def _write(self, name, member, arrays):
+        """Fill one network's part of a buffer with arrays, zero beyond them."""
+        for array, saved in zip(getattr(self, name).arrays(), arrays, strict=True):
+            array[member] = 0.0
+            if saved is not None:
+                rows, columns = saved.shape
+                array[member, :rows, :columns] = torch.as_tensor(saved, **self.options)
+
+    def snapshot(self, member):
+        """Return one network's `SAVED` buffers, flat, as numpy of shape (4, n_parameters)."""
+        states = [self.state(member, name).arrays for name in self.SAVED]
+        return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in states])
+
+    def restore(self, member, size, end, snapshot):
+        """Put a `snapshot` back, with its size and its N + W: as if never interrupted."""
+        self.size[member], self.end[member] = size, end
+        self.reserve(int(self.end.max()))
+        shapes = _shapes(1, end, self.n_inputs, self.n_outputs, self.depth)
+        cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+        for name, flat in zip(self.SAVED, snapshot, strict=True):
+            pieces = zip(np.split(flat, cuts), shapes, strict=True)
+            self._write(name, member, [piece.reshape(shape[1:]) for piece, shape in pieces])

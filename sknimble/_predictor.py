@@ -67,6 +67,12 @@ class FittedNetwork:
         first, output = arrays[depth][:k].copy(), arrays[-1][:, :k].copy()
         return cls(arrays[0], first, hidden if k else [], output, activation)
 
+    def arrays(self, depth):
+        """Return the arrays of a learner of this depth, as `from_state` takes them."""
+        hidden = self.hidden or [np.empty((0, 1), self.linear.dtype)] * (depth - 1)
+        biases, weights = [h[:, -1:] for h in hidden], [h[:, :-1] for h in hidden]
+        return (self.linear, *biases, self.first, *weights, self.output)
+
     @property
     def n_hidden(self):
         """Neurons per hidden layer."""

@@ -40,7 +40,7 @@ class Schedule:
         k = len(watched)
         self.watched, self.tol, self.anneal = watched, tol, anneal
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
-        self.epoch_steps = epoch_steps
+        self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
         fixed = min(limit, max(FIXED_STEPS, epoch_steps)) if anneal else limit
         self.limit = np.where(watched, limit, fixed)
@@ -48,10 +48,17 @@ class Schedule:
         self.mark, self.mark_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
 
+    def begin_at(self, step):
+        """Go on after so many steps: limits and patience count from here."""
+        for name in ("limit", "best_step", "mark_step"):
+            setattr(self, name, getattr(self, name) + step)
+
     def rate(self, step):
-        """Return the learning rate of every network, as a share of the largest."""
+        """Return the learning rate of every network, as a share of the largest, a list."""
+        # Every step asks: for a few networks plain floats take a tenth of an array's time.
         warm = min(1.0, (step + 1.0) / WARM_UP)
-        return warm * np.clip(1.0 - (step - self.anneal_start) / self.anneal_steps, 0.0, 1.0)
+        anneals = zip(self.anneal_start.tolist(), self.anneal_steps.tolist(), strict=True)
+        return [warm * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n in anneals]
 
     def observe(self, step, objective):
         """Record held-out objectives (nan: none); return which are the best so far."""

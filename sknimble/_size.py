@@ -183,10 +183,10 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     offset = size + SCOUTS
     price = np.maximum(size_penalty, np.finfo(float).tiny)
     if target_size is None:
-        ratio = np.maximum(utility, np.finfo(float).tiny) / price
-        new = offset * np.exp(velocity * np.clip(np.log(ratio), -1.0, 1.0)) - SCOUTS
+        pull = np.log(np.maximum(utility, np.finfo(float).tiny)) - np.log(price)
+        new = offset * np.exp(velocity * np.clip(pull, -1.0, 1.0)) - SCOUTS
     else:
         slope = size_slope(size, price, target_size) - utility
-        bound = offset * velocity
-        new = size - np.clip(slope / (4.0 * price), -bound, bound)
+        bound = offset * velocity * 4.0 * price
+        new = size - np.clip(slope, -bound, bound) / (4.0 * price)
     return np.clip(new, 0.0, max_size)

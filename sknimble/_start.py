@@ -5,7 +5,7 @@ import scipy.sparse as sp
 import torch
 
 from ._losses import normalisation
-from ._network import GrowableNetworks
+from ._network import GrowableNetworks, NetworkState
 from ._training import HeldOut, Rows, Training
 
 # Bytes that the buffers of all networks together may take at max_size.
@@ -13,8 +13,9 @@ MEMORY_LIMIT = 4 * 2**30
 
 
 def start_training(
-    X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device, **options
-):
+    X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
+    published=None, progress=None, epoch=0, **options,
+):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
     Parameters
@@ -37,7 +38,13 @@ def start_training(
         Neurons per hidden layer at most; hidden layers.
     seeds : sequence of K ints
         Seeds of the initial weights.
-    device : str
+    device : {"cpu", "cuda", "mps"}
+    published : list of FittedNetwork or None
+        Networks to go on from, one per seed, instead of linear models; of the given sizes.
+    progress : Progress or None
+        The training behind them, None if nothing is known of it.
+    epoch : int
+        Epochs made so far.
     **options
         Passed to `Training`.
 
@@ -57,11 +64,47 @@ def start_training(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
         gain=1.0, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
-    start_linear(networks, X, target, train_weight, loss)
+    if published is None:
+        start_linear(networks, X, target, train_weight, loss)
     parts = _held_out_parts(X, target, weight, held_out, validation, device)
     train = make_rows(X, target, train_weight, device)
-    scale = normalisation(loss, target, weight.mean(axis=0))
-    return Training(networks, loss, train, parts, normaliser=scale, **options)
+    if progress is not None:
+        scale = progress.normaliser
+    else:
+        scale = normalisation(loss, target, weight.mean(axis=0))
+    training = Training(networks, loss, train, parts, normaliser=scale, **options)
+    if published is not None:
+        states = zip(published, sizes, strict=True)
+        states = [NetworkState(network.arrays(depth), float(size)) for network, size in states]
+        training.resume(states, progress, epoch)
+    return training
+
+
+def find_device(name):
+    """Return the device to compute on: "auto" takes an accelerator if there is one.
+
+    Parameters
+    ----------
+    name : {"cpu", "cuda", "mps", "auto"}
+
+    Returns
+    -------
+    {"cpu", "cuda", "mps"}
+
+    Raises
+    ------
+    ValueError
+        If PyTorch sees no such device.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next((device for device, here in present.items() if here), "cpu")
+    if not present.get(name, True):
+        raise ValueError(
+            f"device={name!r}, but PyTorch {torch.__version__} sees none here; device='cpu' "
+            "always works and device='auto' takes what there is"
+        )
+    return name
 
 
 def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
@@ -136,4 +179,5 @@ def _held_out_parts(X, target, weight, held_out, validation, device):
     return [
         HeldOut(members[groups == g], make_rows(X, target, judging[groups == g][:1], device))
         for g in range(groups.max() + 1)
+        if judging[groups == g].any()
     ]

@@ -2,20 +2,20 @@
 
 A column is either *numbers* or *levels*, decided once, when fitting:
 
-- numbers are centred at their median, divided by a robust scale and smoothly clipped, so that zero
-  means "the median, or missing" everywhere; a column with gaps gets a 0/1 indicator beside it;
-- levels become 0/1 columns, most frequent level first, rare ones pooled, missing as a level of its own.
+- numbers are centred at their median, divided by a robust scale and smoothly clipped, so that
+  zero means "the median, or missing"; a column with gaps gets a 0/1 indicator beside it;
+- levels become 0/1 columns, most frequent level first, rare ones pooled, missing as one more.
 
-scikit-learn has the same pieces, but they neither know sample weights nor keep to one copy of the data, and
-they sort levels by name. Here a row of weight two *is* two rows, to the last bit, and names carry no meaning.
-Sparse matrices go through `MaxAbsScaler` and stay sparse.
+scikit-learn has the same pieces, but they know no sample weights, keep several copies of the data
+and sort levels by name. Here a row of weight two *is* two rows, to the last bit, and names carry
+no meaning. Sparse matrices go through `MaxAbsScaler` and stay sparse.
 
 >>> import numpy as np
 >>> table = TableEncoder()
 >>> table.fit_transform([[1.0, "red"], [2.0, "blue"], [4.0, "red"]]).round(2)
-array([[-0.49,  1.  ,  0.  ],
+array([[-0.66,  1.  ,  0.  ],
        [ 0.  ,  0.  ,  1.  ],
-       [ 0.95,  1.  ,  0.  ]])
+       [ 1.26,  1.  ,  0.  ]])
 >>> table.feature_names_out_
 ['x0', 'x1=red', 'x1=blue']
 """
@@ -37,20 +37,22 @@ _NUMBERS = re.compile(r"(u?int\d|float|double|half|bool|decimal|sparse)")
 _LEVELS = re.compile(r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(\W|$))")
 _TIMES = re.compile(r"(date|time|period|duration)")
 _TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
 _NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
-_CLIP = 3.0  # where the smooth clip levels off
+_TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
+_CLIP = 4.0  # where the smooth clip levels off
 _FAR = 1e6  # beyond this the clip is level to the last bit; larger squares could overflow
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _FEW_VALUES = 16  # a column with fewer distinct values gets no piecewise-linear encoding
 
 
-def validate_table(estimator, X, *, reset):
-    """Check the shape, the width and the column names of a table, in the name of an estimator.
+def validate_table(owner, X, *, reset):
+    """Check the shape, the width and the column names of a table, in the name of its owner.
 
     Parameters
     ----------
-    estimator : estimator instance
+    owner : scikit-learn object
         Whose `n_features_in_` and `feature_names_in_` are set or compared, and whom messages name.
     X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         A pandas or polars DataFrame, an array or list of anything, or a sparse matrix of numbers.
@@ -65,23 +67,26 @@ def validate_table(estimator, X, *, reset):
     Raises
     ------
     ValueError
-        If X is not two-dimensional, is empty, or does not fit what was seen when fitting; if a sparse
-        X holds anything but finite numbers.
+        If X is not two-dimensional, is empty, or does not fit what was seen when fitting; if a
+        sparse X holds anything but finite numbers.
     TypeError
         If some, but not all, column names are strings.
     """
     if _is_frame(X):
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        for size, what in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
-            if size == 0:
-                raise ValueError(f"Found array with 0 {what} (shape={X.shape}) while a minimum of 1 is required.")
+        validate_data(owner, X, reset=reset, skip_check_array=True)
+        if 0 in X.shape:
+            what = ("sample(s)", "feature(s)")[X.shape.index(0)]
+            raise ValueError(
+                f"Found array with 0 {what} (shape={X.shape}), at least 1 is required."
+            )
         return X
     if sparse.issparse(X):
-        return validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=(np.float64, np.float32))
+        floats = (np.float64, np.float32)
+        return validate_data(owner, X, reset=reset, accept_sparse="csr", dtype=floats)
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
-        array = np.asarray(X, dtype=object)  # from X, as numpy makes strings of the numbers in a mixed list
-    return validate_data(estimator, array, reset=reset, dtype=None, ensure_all_finite=False)
+        array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
+    return validate_data(owner, array, reset=reset, dtype=None, ensure_all_finite=False)
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):
@@ -89,18 +94,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    categorical_features : "from_dtype", array-like of bool, int or str, or None, default="from_dtype"
+    categorical_features : {"from_dtype"}, array-like of bool, int or str, or None, \
+            default="from_dtype"
         Which columns are levels. A mask, indices, names and None mean what they mean to
-        `HistGradientBoostingRegressor`: these columns, and all others must be numbers. "from_dtype" takes
-        the columns of dtype category, Categorical or Enum and, unlike there, strings and objects that are
-        not all numbers, in arrays too: a network can do nothing else with them.
+        `HistGradientBoostingRegressor`: these columns, and all others must be numbers.
+        "from_dtype" takes the columns of dtype category, Categorical or Enum and, unlike there,
+        strings and objects that are not all numbers, in arrays too: a network can do nothing
+        else with them.
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
     n_knots : int, default=17
         Most knots of that encoding, the smallest and the largest value included.
     max_levels : int, default=64
-        A column with more levels than this keeps the most frequent ones and pools all others, those
-        never seen when fitting included. Otherwise unseen levels are all zeros.
+        A column with more levels than this keeps the most frequent ones and pools all others,
+        those never seen when fitting included. Otherwise unseen levels are all zeros.
     dtype : dtype, default=numpy.float64
         Of the matrix.
 
@@ -119,23 +126,30 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     -----
     With m the median of a column and s its scale, numbers become
 
-    .. math:: z / \sqrt{1 + (z / 3)^2}, \qquad z = (x - m) / s.
+    .. math:: z / \sqrt{1 + (z / 4)^2}, \qquad z = (x - m) / s.
 
-    The scale is twice the median distance from m among values other than m. It is close to the
-    interquartile range where values are all different, and remains a typical distance where half of them
-    are equal. Where there are but two values it is the distance between them; where there is one, infinite.
+    The scale is 1.5 times the median distance from m among values other than m. It is close to
+    the standard deviation where values are normal, and remains a typical distance where most of
+    them are equal. Where there are but two values it is the distance between them; where there is
+    one, infinite.
 
-    The encoding splits the range of a column at its quantiles and has one column per piece: how far along
-    the piece x is, from 0 to 1, less the same for m.
+    The encoding splits the range of a column at its quantiles and has one column per piece: how
+    far along the piece x is, from 0 to 1, less the same for m.
 
     References
     ----------
     Holzmueller et al., "Better by default", arXiv 2407.04491 (smooth clip).
-    Gorishniy et al., "On embeddings for numerical features", arXiv 2203.05556 (piecewise-linear encoding).
+    Gorishniy et al., "On embeddings for numerical features", arXiv 2203.05556 (encoding).
     """
 
     def __init__(
-        self, *, categorical_features="from_dtype", encoding="none", n_knots=17, max_levels=64, dtype=np.float64
+        self,
+        *,
+        categorical_features="from_dtype",
+        encoding="none",
+        n_knots=17,
+        max_levels=64,
+        dtype=np.float64,
     ):
         self.categorical_features = categorical_features
         self.encoding = encoding
@@ -162,13 +176,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return self
         self.level_indices_ = np.flatnonzero(is_level)
         self.number_indices_ = np.flatnonzero(~is_level)
-        self.numbers_ = _Numbers([names[j] for j in self.number_indices_])
-        n_knots = self.n_knots if self.encoding == "piecewise" else 0
-        self.numbers_.fit(_gather_numbers(X, self.number_indices_), sample_weight, n_knots)
+        self.numbers_ = _Numbers([names[j] for j in self.number_indices_]).fit(
+            _gather_numbers(X, self.number_indices_),
+            sample_weight,
+            self.n_knots if self.encoding == "piecewise" else 0,
+        )
         self.levels_ = [
-            _Levels(names[j]).fit(_values(_column(X, j)), sample_weight, self.max_levels) for j in self.level_indices_
+            _Levels(names[j]).fit(_values(_column(X, j)), sample_weight, self.max_levels)
+            for j in self.level_indices_
         ]
-        self.n_plain_features_ = self.numbers_.n_plain + sum(levels.width for levels in self.levels_)
+        widths = [levels.width for levels in self.levels_]
+        self.n_plain_features_ = self.numbers_.n_plain + sum(widths)
         self.n_features_out_ = self.n_plain_features_ + self.numbers_.n_pieces
         return self
 
@@ -194,7 +212,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def encode(self, X):
         """Return what `transform` does, for a table that `validate_table` has returned."""
         if self.scaler_ is not None:
-            X = X if sparse.issparse(X) else sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
+            if not sparse.issparse(X):
+                X = sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
             return self.scaler_.transform(X).astype(self.dtype, copy=False)
         if sparse.issparse(X):
             X = X.toarray()
@@ -230,32 +249,31 @@ class _Numbers:
         self.names = names
 
     def fit(self, table, weight, n_knots):
-        """Learn from a float table of shape (n_samples, n_numbers), NaN where a value is missing."""
+        """Learn from a table of shape (n_samples, n_numbers), NaN where a value is missing."""
         summaries = [_summarise(column, weight, n_knots) for column in table.T]
         self.center = np.array([center for center, _, _ in summaries])
         self.scale = np.array([scale for _, scale, _ in summaries])
         self.knots = [knots for _, _, knots in summaries]
-        gaps = np.isnan(table).any(axis=0)
+        n_missing = np.isnan(table).sum(axis=0)
         # an indicator of a column that is always missing would say nothing
-        self.incomplete = np.flatnonzero(gaps & ~np.isnan(table).all(axis=0))
+        self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
         self.n_plain = len(self.names) + len(self.incomplete)
         self.n_pieces = sum(max(len(knots) - 1, 0) for knots in self.knots)
         return self
 
     def write(self, table, plain, pieces):
         """Fill the two blocks of a matrix that these columns own."""
-        for rows in gen_batches(len(table), max(1, _BLOCK // max(1, table.shape[1]))):
+        n_columns = table.shape[1]
+        for rows in gen_batches(len(table), max(1, _BLOCK // max(1, n_columns))):
             block = table[rows].astype(np.float64)
-            missing = np.isnan(block)
-            plain[rows, table.shape[1] :] = missing[:, self.incomplete]
+            plain[rows, n_columns:] = np.isnan(block[:, self.incomplete])
             first = 0
-            for x, gap, center, knots in zip(block.T, missing.T, self.center, self.knots, strict=True):
+            for j, knots in enumerate(self.knots):
                 if len(knots):
-                    here = _ramps(x, knots) - _ramps(np.array([center]), knots)
-                    here[gap] = 0.0
-                    pieces[rows, first : first + here.shape[1]] = here
-                    first += here.shape[1]
-            plain[rows, : table.shape[1]] = _squash(block, self.center, self.scale)
+                    ramps = _ramps(block[:, j], knots, self.center[j])
+                    pieces[rows, first : first + len(knots) - 1] = ramps
+                    first += len(knots) - 1
+            plain[rows, :n_columns] = _squash(block, self.center, self.scale)
 
     def output_names(self):
         """Return the names of the plain columns and those of the pieces."""
@@ -281,7 +299,8 @@ class _Levels:
         for level, total in zip(distinct, np.bincount(codes, weight), strict=True):
             totals[level] = totals.get(level, 0.0) + total
         self.has_missing = totals.pop(None, None) is not None
-        ordered = sorted(totals, key=totals.get, reverse=True)  # stable: ties stay in order of appearance
+        # stable: ties stay in order of appearance
+        ordered = sorted(totals, key=totals.get, reverse=True)
         self.pooled = len(ordered) > max_levels
         self.kept = ordered[: max_levels - 1] if self.pooled else ordered
         self.width = len(self.kept) + self.pooled + self.has_missing
@@ -306,14 +325,14 @@ class _Levels:
 
 
 def _rows_that_count(X, sample_weight):
-    """Return the rows of positive weight, and the weights."""
+    """Return the rows of positive weight, and the weights: None where all are equal."""
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if weight.all():
-        return X, weight
     rows = np.flatnonzero(weight)
     if not len(rows):
         raise ValueError("Every sample weight is zero: no row is left to learn from.")
-    return _safe_indexing(X, rows), weight[rows]
+    if len(rows) < len(weight):
+        X, weight = _safe_indexing(X, rows), weight[rows]
+    return X, weight if np.ptp(weight) else None
 
 
 def _is_frame(X):
@@ -331,7 +350,9 @@ def _values(column):
 
 def _column_names(X):
     """Return the names of columns as strings, x0, x1, ... where there are none."""
-    return [str(name) for name in X.columns] if _is_frame(X) else [f"x{j}" for j in range(X.shape[1])]
+    if _is_frame(X):
+        return [str(name) for name in X.columns]
+    return [f"x{j}" for j in range(X.shape[1])]
 
 
 def _level_mask(X, categorical_features):
@@ -344,20 +365,24 @@ def _level_mask(X, categorical_features):
             return np.zeros(n_features, dtype=bool)
         if not _is_frame(X) and X.dtype != object:
             return np.full(n_features, _is_level(X, "x0"))
-        return np.array([_is_level(_column(X, j), name) for j, name in enumerate(_column_names(X))])
+        names = _column_names(X)
+        return np.array([_is_level(_column(X, j), names[j]) for j in range(n_features)])
     if sparse.issparse(X):
         raise ValueError("categorical_features needs a dense table, got a sparse X.")
-    chosen = np.asarray(categorical_features)
+    chosen = np.atleast_1d(categorical_features)
     types = sorted({type(feature).__name__ for feature in chosen.ravel().tolist()})
     if chosen.size and types not in (["bool"], ["int"], ["str"]):
-        raise ValueError(f"categorical_features must be an array-like of bool, int or str, got: {', '.join(types)}.")
+        raise ValueError(
+            "categorical_features must be an array-like of bool, int or str, "
+            f"got: {', '.join(types)}."
+        )
     if types == ["bool"]:
         if chosen.shape != (n_features,):
             raise ValueError(
                 "categorical_features set as a boolean mask must have shape (n_features,), "
                 f"got: {chosen.shape} for {n_features} features."
             )
-        return chosen
+        return chosen.astype(bool)
     return np.isin(np.arange(n_features), _indices_of(chosen, types == ["str"], X))
 
 
@@ -365,7 +390,9 @@ def _indices_of(chosen, by_name, X):
     """Return indices of the columns chosen, checked."""
     if not by_name:
         if chosen.size and not 0 <= chosen.min() <= chosen.max() < X.shape[1]:
-            raise ValueError("categorical_features set as integer indices must be in [0, n_features - 1].")
+            raise ValueError(
+                "categorical_features set as integer indices must be in [0, n_features - 1]."
+            )
         return chosen
     if not _is_frame(X):
         raise ValueError(
@@ -376,8 +403,8 @@ def _indices_of(chosen, by_name, X):
     for name in chosen:
         if name not in names:
             raise ValueError(
-                f"categorical_features has an item value '{name}' which is not a valid feature name "
-                f"of the training data. Observed feature names: {names}"
+                f"categorical_features has an item value '{name}' which is not a valid feature "
+                f"name of the training data. Observed feature names: {names}"
             )
     return [names.index(name) for name in chosen]
 
@@ -390,25 +417,31 @@ def _is_level(column, name):
     if _TIMES.match(dtype):
         raise _time_error(name, column.dtype)
     if not _LEVELS.match(dtype):
-        raise TypeError(f"Column {name!r} has dtype {column.dtype}, expected numbers, booleans, strings or categories.")
+        raise TypeError(
+            f"Column {name!r} has dtype {column.dtype}, expected numbers, booleans, strings or "
+            "categories."
+        )
     return dtype != "object" or not _hold_numbers(_values(column), name)
 
 
 def _hold_numbers(values, name):
     """Return whether objects are all numbers; refuse those that are neither numbers nor levels."""
-    types = {kind for kind in set(map(type, values)) if kind.__name__ not in ("NoneType", "NAType")}
+    types = {kind for kind in set(map(type, values)) if kind.__name__ not in _MISSING_TYPES}
     for kind in types:
         if issubclass(kind, _TIME_TYPES):
             raise _time_error(name, kind.__name__)
         if kind.__hash__ is None or issubclass(kind, complex):
-            raise TypeError(f"Column {name!r}: argument must be a string or a number, not a {kind.__name__}.")
+            raise TypeError(
+                f"Column {name!r}: argument must be a string or a number, not a {kind.__name__}."
+            )
     return bool(types) and all(issubclass(kind, _NUMBER_TYPES) for kind in types)
 
 
 def _time_error(name, dtype):
     return TypeError(
-        f"Column {name!r} holds dates or times ({dtype}), which have no scale of their own. Replace it by numbers, "
-        "such as the days since a fixed date, and by what may matter of it, such as month, weekday or hour."
+        f"Column {name!r} holds dates or times ({dtype}), which have no scale of their own. "
+        "Replace it by numbers, such as the days since a fixed date, and by what may matter of "
+        "it, such as month, weekday or hour."
     )
 
 
@@ -418,22 +451,22 @@ def _gather_numbers(X, indices):
     if not _is_frame(X) and X.dtype.kind in "fiub" and len(indices) == X.shape[1]:
         table = X
     else:
-        columns = [_as_floats(_column(X, j), names[j]) for j in indices]
-        dtype = np.result_type(np.float32, *(column.dtype for column in columns))
-        table = np.empty((X.shape[0], len(indices)), dtype=dtype)
-        for k, column in enumerate(columns):
-            table[:, k] = column
+        single = _is_frame(X) and {str(dtype).lower() for dtype in X.dtypes} == {"float32"}
+        table = np.empty((X.shape[0], len(indices)), dtype=np.float32 if single else np.float64)
+        for k, j in enumerate(indices):
+            table[:, k] = _as_floats(_column(X, j), names[j])
     infinite = np.flatnonzero(np.isinf(table).any(axis=0))
     if len(infinite):
         raise ValueError(
             f"Input X contains infinity or a value too large for {table.dtype!r} in column "
-            f"{names[indices[infinite[0]]]!r}. Replace it by a finite number, or by NaN if it is unknown."
+            f"{names[indices[infinite[0]]]!r}. Replace it by a finite number, or by NaN if it is "
+            "unknown."
         )
     return table
 
 
 def _as_floats(column, name):
-    """Return one column of an array, pandas or polars table as floats, float32 only if it was."""
+    """Return one column of an array, pandas or polars table as floats."""
     dtype = str(column.dtype).lower()
     if _TIMES.match(dtype):
         raise _time_error(name, column.dtype)
@@ -442,37 +475,39 @@ def _as_floats(column, name):
     if isinstance(column, np.ndarray):
         return column
     if hasattr(column, "iloc"):
-        return column.to_numpy(dtype=np.float32 if dtype == "float32" else np.float64, na_value=np.nan)
-    return (column if dtype.startswith("float") else column.cast(float)).to_numpy()
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return column.cast(float).to_numpy()
 
 
 def _parse(values, name):
     """Return objects as floats, for a column that should hold numbers only."""
     _hold_numbers(values, name)
-    numbers_ = np.empty(len(values))
+    floats = np.empty(len(values))
     for row, value in enumerate(values):
         try:
-            numbers_[row] = np.nan if _is_missing(value) else value
+            floats[row] = np.nan if _is_missing(value) else value
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(
-                f"Column {name!r} should hold numbers, could not convert {type(value).__name__} to float: {value!r}. "
-                "To treat it as categories, name it in categorical_features when fitting."
+                f"Column {name!r} should hold numbers, could not convert {type(value).__name__} "
+                f"to float: {value!r}. To treat it as categories, name it in "
+                "categorical_features when fitting."
             ) from error
-    return numbers_
+    return floats
 
 
 def _is_missing(value):
-    return value is None or type(value).__name__ == "NAType" or bool(value != value)
+    return type(value).__name__ in _MISSING_TYPES or bool(value != value)
 
 
 def _factorise(values, name):
-    """Return codes of the values, and what each code stands for: a plain Python object, None if missing."""
-    codes_of = {}
+    """Return codes of the values, and the level that each code stands for, None if missing."""
+    code_of = {}
     try:
-        codes = np.fromiter((codes_of.setdefault(value, len(codes_of)) for value in values), np.intp, len(values))
+        codes = [code_of.setdefault(value, len(code_of)) for value in values]
     except TypeError as error:
-        raise TypeError(f"Column {name!r}: argument must be a string or a number, {error}.") from error
-    return codes, [_plain(value) for value in codes_of]
+        message = f"Column {name!r}: argument must be a string or a number, {error}."
+        raise TypeError(message) from error
+    return np.array(codes, dtype=np.intp), [_plain(value) for value in code_of]
 
 
 def _plain(value):
@@ -484,6 +519,7 @@ def _plain(value):
     return value if type(value) in (str, int, float, bool) else str(value)
 
 
+@np.errstate(over="ignore")
 def _summarise(values, weight, n_knots):
     """Return the centre, the scale and the knots of a column of numbers."""
     present = ~np.isnan(values)
@@ -491,20 +527,20 @@ def _summarise(values, weight, n_knots):
     values, weight = _sort(values[present].astype(np.float64), weight)
     if not len(values):
         return 0.0, np.inf, np.empty(0)
-    n_distinct = 1 + np.count_nonzero(np.diff(values))
+    n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
     center = float(_quantiles(values, weight, 0.5))
     if n_distinct == 1:
         return center, np.inf, np.empty(0)
     away = values != center
-    with np.errstate(over="ignore"):
-        distance = np.abs(values[away] - center)
+    distance = np.abs(values[away] - center)
     # two runs in order, which a stable sort merges in one pass
-    typical = _quantiles(*_sort(distance, None if weight is None else weight[away], kind="stable"), 0.5)
+    weight_away = None if weight is None else weight[away]
+    typical = _quantiles(*_sort(distance, weight_away, kind="stable"), 0.5)
     knots = np.empty(0)
     if n_knots and n_distinct > _FEW_VALUES:
         n_pieces = min(n_knots - 1, n_distinct // 4)
         knots = np.unique(_quantiles(values, weight, np.arange(n_pieces + 1) / n_pieces))
-    return center, typical if n_distinct == 2 else 2 * typical, knots
+    return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
 
 
 def _sort(values, weight, kind="quicksort"):
@@ -524,17 +560,25 @@ def _quantiles(ordered, weight, levels):
     return ordered[np.searchsorted(below / below[-1], levels)]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _squash(block, center, scale):
     """Centre, scale and smoothly clip columns; missing values become zero."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        block -= center
-        block /= scale
+    block -= center
+    block /= scale
     np.clip(block, -_FAR, _FAR, out=block)
     block /= np.sqrt(1.0 + (block / _CLIP) ** 2)
     return np.nan_to_num(block, copy=False, nan=0.0)
 
 
-def _ramps(x, knots):
-    """Return how far along each piece between knots x is, shape (len(x), len(knots) - 1)."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.clip((x[:, None] - knots[:-1]) / np.diff(knots), 0.0, 1.0)
+@np.errstate(over="ignore", invalid="ignore")
+def _ramps(x, knots, center):
+    """Return how far along each piece between knots x is, less the same for the centre.
+
+    The shape is (len(x), len(knots) - 1); missing values become zero.
+    """
+    along = np.subtract.outer(x, knots[:-1])
+    along /= np.diff(knots)
+    np.clip(along, 0.0, 1.0, out=along)
+    along -= np.clip((center - knots[:-1]) / np.diff(knots), 0.0, 1.0)
+    along[np.isnan(along)] = 0.0
+    return along

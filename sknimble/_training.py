@@ -8,10 +8,12 @@ its held-out rows have seen, with its size; `_schedule` says when it is done.
 
 import time
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 
 import numpy as np
 import torch
 
+from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import gradient, value
 from ._optimizer import adamw_step
@@ -40,6 +42,23 @@ class Rows:
         if isinstance(self.X, torch.Tensor):
             return self
         return Rows(torch.as_tensor(self.X.toarray()).to(self.target), self.target, self.weight)
+
+    def take(self, index):
+        """Return a copy of the rows at the given positions."""
+        # index_select is several times as fast as indexing
+        chosen = torch.as_tensor(index, device=self.target.device)
+        dense = isinstance(self.X, torch.Tensor)
+        X = self.X.index_select(0, chosen) if dense else self.X[index]
+        weight = None if self.weight is None else self.weight.index_select(1, chosen)
+        return Rows(X, self.target.index_select(0, chosen), weight)
+
+    def split(self, lengths):
+        """Yield views of consecutive rows."""
+        stops = list(accumulate(lengths))
+        dense = isinstance(self.X, torch.Tensor)
+        X = self.X.split(lengths) if dense else map(self.X.__getitem__, map(slice, [0, *stops], stops))
+        weight = repeat(None) if self.weight is None else self.weight.split(lengths, dim=1)
+        return map(Rows, X, self.target.split(lengths), weight)
 
 
 @dataclass
@@ -103,12 +122,57 @@ class Training:
         self.n_batches = -(-len(train) // batch_size)
         watched = np.isin(np.arange(k), [m for part in held_out for m in part.members])
         self.schedule = Schedule(watched, self.n_batches, max_iter, patience, tol, anneal)
-        self.members, self.results = np.arange(k), {}
+        self.members, self.results, self.left = np.arange(k), {}, {}
         self.step = self.epoch = 0
         self.utility, self.utility_weight = np.zeros(k), 0.0
         self.data_loss = np.full(k, np.nan)
         self.limited = False
         self.scale = 1.0 / normaliser
+        self.uniform = {}  # row weights by number of rows, where all are equal
+        self._aim()
+
+    # ---------------------------------------------------------------- stop and go on
+    def stop(self):
+        """End here: let the networks still in training go."""
+        self._leave(np.ones(len(self.members), dtype=bool))
+
+    def states(self):
+        """Return by number what every network would publish if it ended here."""
+        judged = self.schedule.watched & np.isin(self.members, list(self.results))
+        now = {self.members[i]: self.networks.state(i) for i in np.flatnonzero(~judged)}
+        return {**self.results, **now}
+
+    def progress(self):
+        """Return what `resume` goes on from, once all networks have left; None if it cannot."""
+        if self.schedule.anneal:
+            return None
+        networks = [self.left[member] for member in sorted(self.left)]
+        rng_state = self.rng.get_state()
+        return Progress(networks, self.step, self.utility_weight, 1.0 / self.scale, rng_state)
+
+    def resume(self, states, progress, epoch):
+        """Go on from published states, the first candidates, and from the progress behind them.
+
+        Parameters
+        ----------
+        states : list of NetworkState
+        progress : Progress or None
+            None lets the optimiser start anew, from the published states.
+        epoch : int
+            Number of the last epoch.
+        """
+        self.epoch, self.step = epoch, progress.step if progress else 0
+        for member, state in enumerate(states):
+            self.networks.load(member, state)
+        self.schedule.begin_at(self.step)
+        self._judge(self._validate())
+        if progress:
+            for member, past in enumerate(progress.networks):
+                self.networks.restore(member, past.size, past.end, past.buffers)
+                self.utility[member], self.data_loss[member] = past.utility, past.data_loss
+            self.utility_weight = progress.utility_weight
+            self.rng.set_state(progress.rng_state)
+        self.networks.follow_size()
         self._aim()
 
     # ---------------------------------------------------------------- the generator
@@ -125,18 +189,26 @@ class Training:
         Divergence
             When a loss is not finite.
         """
-        self._judge_linear()
+        if not self.step:
+            self._judge_linear()
         while len(self.members):
-            tic = time.perf_counter()
-            for rows in self._batches():
-                self._descend(rows)
-            self.epoch += 1
-            validation = self._validate()
-            self._check(validation)
-            records = self._records(validation, time.perf_counter() - tic)
-            self._judge(validation)
-            self._turn()
+            # Dispatch costs a quarter less in this mode. It must end before anyone else runs.
+            with torch.inference_mode():
+                records = self._pass()
             yield records
+
+    def _pass(self):
+        """Go through the rows once and judge the networks; return their records."""
+        tic = time.perf_counter()
+        for rows in self._batches():
+            self._descend(rows)
+        self.epoch += 1
+        validation = self._validate()
+        self._check(validation[self.schedule.watched])
+        records = self._records(validation, time.perf_counter() - tic)
+        self._judge(validation)
+        self._turn()
+        return records
 
     # ---------------------------------------------------------------- one pass
     def _batches(self):
@@ -150,21 +222,25 @@ class Training:
         edges = np.linspace(0, n, self.n_batches + 1).astype(int)
         for first in range(0, self.n_batches, per_slab):
             cuts = edges[first : first + per_slab + 1]
-            index = order[cuts[0] : cuts[-1]]
-            X, target = train.X[index], train.target[index]
-            weight = None if train.weight is None else train.weight[:, index]
-            for a, b in zip(cuts[:-1] - cuts[0], cuts[1:] - cuts[0], strict=True):
-                part = None if weight is None else weight[:, a:b]
-                yield Rows(X[a:b], target[a:b], part).dense()
+            slab = train.take(order[cuts[0] : cuts[-1]])
+            for rows in slab.split(np.diff(cuts).tolist()):
+                yield rows.dense()
 
     def _descend(self, rows):
         """Take one step in the weights and, once a cycle, one in N."""
         networks, target = self.networks, rows.target.t()
         weight = self._row_weight(rows)
         at_size = self.step % CYCLE == 0
-        if at_size:
+        scouting = at_size and self.size_gates is not None
+        if scouting:
             loss_at_end = value(
-                networks.weights, rows.X, target, weight, self.end_gates, self.activation, self.loss
+                networks.weights,
+                rows.X,
+                target,
+                weight,
+                self.end_gates,
+                self.activation,
+                self.loss,
             )
         raw = gradient(
             networks.weights, rows.X, target, weight,
@@ -173,7 +249,7 @@ class Training:
         )  # fmt: skip
         if at_size:
             self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
-            self._observe(loss_at_end.cpu().numpy())
+            self._observe(loss_at_end.cpu().numpy() if scouting else self.data_loss)
         self.step += 1
         adamw_step(networks, self.learning_rates(), self.weight_decay, self.step)
         if at_size and self.step > WARM_UP:
@@ -181,18 +257,21 @@ class Training:
 
     def _row_weight(self, rows):
         """Return row weights that carry the mean over rows and the normalisation."""
-        scale = self.scale / len(rows)
-        if rows.weight is None:
-            return rows.X.new_full((1, 1), scale).expand(1, len(rows))
-        return rows.weight * scale
+        n = len(rows)
+        if rows.weight is not None:
+            return rows.weight * (self.scale / n)
+        if n not in self.uniform:
+            self.uniform[n] = rows.X.new_full((1, 1), self.scale / n).expand(1, n)
+        return self.uniform[n]
 
     def learning_rates(self):
-        """Return the rate of every network."""
-        return self.learning_rate * self.schedule.rate(self.step)
+        """Return the rate of every network, a list."""
+        return [self.learning_rate * rate for rate in self.schedule.rate(self.step)]
 
     # ---------------------------------------------------------------- size
     def _observe(self, loss_at_end):
         """Let the measured utility into its moving average."""
+        self._check(self.data_loss, loss_at_end)
         networks = self.networks
         seen = utility(self.data_loss, loss_at_end, networks.size, networks.end)
         self.utility = SIZE_MEMORY * self.utility + (1.0 - SIZE_MEMORY) * seen
@@ -201,7 +280,7 @@ class Training:
     def _resize(self):
         """Move N down the gradient of J; it anneals with the weights."""
         networks = self.networks
-        velocity = SIZE_VELOCITY * self.schedule.rate(self.step)
+        velocity = SIZE_VELOCITY * np.array(self.schedule.rate(self.step))
         networks.size = next_size(
             networks.size, self.utility / self.utility_weight, self.size_penalty,
             self.target_size, velocity, networks.max_size,
@@ -232,10 +311,9 @@ class Training:
             ).cpu()  # fmt: skip
         return losses
 
-    def _check(self, validation):
-        """Raise if a loss is not finite."""
-        watched = self.schedule.watched
-        if not (np.isfinite(self.data_loss).all() and np.isfinite(validation[watched]).all()):
+    def _check(self, *arrays):
+        """Raise if losses, or weights to publish, are not finite."""
+        if not all(np.isfinite(array).all() for array in arrays):
             raise Divergence(f"the loss is not finite after {self.step} steps")
 
     def _price(self):
@@ -262,13 +340,26 @@ class Training:
             self.networks.load(position, self.results[self.members[position]])
         done = self.schedule.finished(self.step)
         self.limited |= self.schedule.limited(self.step).any()
-        for position in np.flatnonzero(done & ~self.schedule.watched):
-            self.results[self.members[position]] = self.networks.state(position)
         if done.any():
-            self._keep(np.flatnonzero(~done))
+            self._leave(done)
         if done.any() or len(back):
             self.networks.follow_size()
             self._aim()
+
+    def _leave(self, done):
+        """Let networks go: with their best state, or with the last where nothing judged them."""
+        states = self.states()
+        for position in np.flatnonzero(done):
+            member = self.members[position]
+            self._check(*states[member].arrays)
+            self.results[member] = states[member]
+            if not self.schedule.anneal:
+                self.left[member] = NetworkProgress(
+                    float(self.networks.size[position]), int(self.networks.end[position]),
+                    float(self.utility[position]), float(self.data_loss[position]),
+                    self.networks.snapshot(position),
+                )  # fmt: skip
+        self._keep(np.flatnonzero(~done))
 
     def _keep(self, positions):
         """Go on with the networks at the given positions only."""

@@ -2,14 +2,13 @@
 
 import datetime
 import pickle
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -76,23 +75,484 @@ def test_transform_before_fit_says_so():
 
 
 def test_validation_speaks_for_the_estimator_that_asks():
-    class Anyone(BaseEstimator):
-        pass
-
-    estimator = Anyone()
+    estimator = NimbleStandIn()
     validate_table(estimator, pd.DataFrame({"a": [1], "b": ["x"]}), reset=True)
     assert estimator.feature_names_in_.tolist() == ["a", "b"]
-    with pytest.raises(ValueError, match="X has 1 features, but Anyone is expecting 2"):
-        validate_table(estimator, np.ones((3, 1)), reset=False) if not hasattr(estimator, "feature_names_in_") else (
-            delattr(estimator, "feature_names_in_"),
-            validate_table(estimator, np.ones((3, 1)), reset=False),
+    validate_table(estimator, np.ones((3, 2)), reset=True)
+    assert not hasattr(estimator, "feature_names_in_")
+    with pytest.raises(ValueError, match="X has 1 features, but NimbleStandIn is expecting 2"):
+        validate_table(estimator, np.ones((3, 1)), reset=False)
+
+
+class NimbleStandIn(BaseEstimator):
+    pass
+
+
+def test_parameters_survive_clone():
+    table = TableEncoder(categorical_features=[0], encoding="piecewise", n_knots=5, max_levels=9)
+    assert clone(table).get_params() == table.get_params()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_fitted_encoder_survives_pickle_and_skops(encoding):
+    frame = as_pandas(torture_columns())
+    table = TableEncoder(encoding=encoding).fit(frame)
+    stored = skops.io.dumps(table)
+    types = skops.io.get_untrusted_types(data=stored)
+    assert all(name.startswith("sknimble.") for name in types)
+    for copy in (pickle.loads(pickle.dumps(table)), skops.io.loads(stored, trusted=types)):
+        np.testing.assert_array_equal(copy.transform(frame), table.transform(frame))
+
+
+def test_fitted_state_holds_no_pandas_object():
+    table = TableEncoder(encoding="piecewise").fit(as_pandas(torture_columns()))
+    assert b"pandas" not in pickle.dumps(table)
+
+
+def test_output_configuration_of_scikit_learn_changes_nothing():
+    frame = as_pandas(torture_columns())
+    with config_context(transform_output="pandas"):
+        assert isinstance(encode(frame), np.ndarray)
+        assert sparse.issparse(encode(sparse.csr_array(np.eye(3))))
+
+
+# ------------------------------------------------------------------ any table
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_polars_and_pandas_give_the_same_matrix(encoding):
+    columns = torture_columns()
+    ours, theirs = TableEncoder(encoding=encoding), TableEncoder(encoding=encoding)
+    np.testing.assert_array_equal(
+        ours.fit_transform(as_pandas(columns)), theirs.fit_transform(as_polars(columns))
+    )
+    assert ours.feature_names_out_ == theirs.feature_names_out_
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_matrix_of_a_torture_table_is_finite_and_as_described(encoding):
+    table = TableEncoder(encoding=encoding)
+    Z = table.fit_transform(as_pandas(torture_columns()))
+    assert np.isfinite(Z).all()
+    assert Z.flags.c_contiguous
+    assert Z.shape[1] == table.n_features_out_ == len(table.feature_names_out_)
+    assert len(set(table.feature_names_out_)) == table.n_features_out_
+    assert (table.n_plain_features_ == table.n_features_out_) == (encoding == "none")
+
+
+def test_object_array_of_numbers_equals_float_array():
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    np.testing.assert_array_equal(encode(X.astype(object)), encode(X))
+    np.testing.assert_array_equal(encode(X.tolist()), encode(X))
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, float("nan"), pd.NaT])
+def test_every_kind_of_missing_level_is_the_same(missing):
+    X = np.array([["a"], [1], [missing], ["a"]], dtype=object)
+    np.testing.assert_array_equal(encode(X), [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+
+
+def test_list_of_mixed_rows_keeps_its_numbers():
+    table = TableEncoder().fit([[1, "a"], [2, "b"], [5, "a"]])
+    assert table.feature_names_out_ == ["x0", "x1=a", "x1=b"]
+
+
+def test_array_of_strings_is_levels():
+    np.testing.assert_array_equal(
+        encode(np.array([["1"], ["2"], ["1"]])), [[1, 0], [0, 1], [1, 0]]
+    )
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint64", "float32", "bool", "Int32", "Float64", "boolean", "Sparse[float]"]
+)
+def test_every_numeric_dtype_gives_the_matrix_of_floats(dtype):
+    values = [0, 1, 1, 0, 1]
+    np.testing.assert_array_equal(
+        encode(pd.DataFrame({"a": values}).astype(dtype)), encode(np.array(values, float)[:, None])
+    )
+
+
+def test_mixed_rows_can_be_permuted():
+    frame = as_pandas(torture_columns()).reset_index(drop=True)
+    table = TableEncoder(encoding="piecewise").fit(frame)
+    order = np.random.default_rng(0).permutation(len(frame))
+    np.testing.assert_array_equal(
+        table.transform(frame.iloc[order]), table.transform(frame)[order]
+    )
+
+
+def test_rows_are_encoded_alike_alone_and_in_a_long_table():
+    X = np.random.default_rng(0).normal(size=(300_000, 2))
+    table = TableEncoder(encoding="piecewise").fit(X[:1000])
+    np.testing.assert_array_equal(table.transform(X)[-3:], table.transform(X[-3:]))
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def test_zero_is_the_median_and_a_scale_away_is_close_to_one():
+    X = np.array([[-2.0], [-1.0], [0.0], [1.0], [2.0]])
+    z = X[:, 0] / 1.5
+    np.testing.assert_allclose(encode(X)[:, 0], z / np.sqrt(1 + (z / 4) ** 2))
+
+
+def test_outliers_are_clipped_at_four():
+    X = np.append(np.linspace(-1, 1, 99), [1e12, -1e300])[:, None]
+    assert 3.9 < np.abs(encode(X)).max() <= 4.0
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_largest_and_smallest_floats_are_encoded_finitely(encoding):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.uniform(-1, 1, 100) * 1.7e308, rng.uniform(-1, 1, 100) * 1e-310])
+    X[:40] = [-1.7e308, 5e-324]
+    assert np.isfinite(encode(X, encoding=encoding)).all()
+
+
+def test_column_of_mostly_zeros_has_the_scale_of_its_other_values():
+    X = np.zeros((100, 1))
+    X[:10, 0] = np.arange(101, 111)
+    assert np.ptp(encode(X)) == pytest.approx(0.67, abs=0.05)
+
+
+def test_two_valued_columns_become_zero_and_almost_one():
+    Z = encode(np.array([[0, 700.0], [0, 700.0], [1, 700.0], [0, -3.0]]))
+    one = 1 / np.sqrt(1 + 1 / 16)
+    np.testing.assert_allclose(Z, [[0, 0], [0, 0], [one, 0], [0, -one]])
+
+
+def test_constant_column_is_zero_for_ever():
+    table = TableEncoder(encoding="piecewise").fit(np.full((5, 1), 7.0))
+    np.testing.assert_array_equal(table.transform([[7.0], [1e9], [np.nan]]), np.zeros((3, 1)))
+
+
+def test_all_missing_column_is_zero_for_ever():
+    table = TableEncoder().fit(pd.DataFrame({"a": [np.nan, np.nan], "b": [None, None]}))
+    later = table.transform(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", None]}))
+    np.testing.assert_array_equal(later, np.zeros((2, 2)))
+
+
+def test_gaps_get_the_median_and_an_indicator():
+    table = TableEncoder()
+    Z = table.fit_transform([[1.0, 1.0], [2.0, np.nan], [3.0, 3.0]])
+    assert table.feature_names_out_ == ["x0", "x1", "x1=<missing>"]
+    np.testing.assert_array_equal(Z[1], [0, 0, 1])
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_gap_in_a_column_once_complete_is_the_median(encoding):
+    X = np.arange(101.0)[:, None]
+    table = TableEncoder(encoding=encoding).fit(X)
+    np.testing.assert_array_equal(table.transform([[np.nan]]), table.transform([[50.0]]))
+
+
+@quick
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=3, max_size=40),
+    st.sampled_from([2**-10, 3, 10_000]),
+    st.sampled_from([0, 10**6]),
+    st.sampled_from(ENCODINGS),
+)
+def test_scale_and_offset_of_a_column_do_not_matter(values, scale, offset, encoding):
+    X = np.array(values, float)[:, None]  # integers, so that nothing is rounded on the way
+    np.testing.assert_array_equal(
+        encode(scale * (X + offset), encoding=encoding), encode(X, encoding=encoding)
+    )
+
+
+def test_scale_of_a_column_of_fractions_changes_rounding_only():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    for encoding in ENCODINGS:
+        np.testing.assert_allclose(
+            encode(1e4 * X, encoding=encoding), encode(X, encoding=encoding), atol=1e-12
         )
 
 
-def test_import_needs_no_dataframe_library_and_no_torch():
-    code = (
-        "import sys, sknimble._tables as t; t.TableEncoder().fit([[1., 'a'], [2., None]]);"
-        "print([m for m in ('pandas', 'polars', 'torch') if m in sys.modules])"
+def test_float32_matrix_keeps_the_digits_of_a_column_with_a_large_offset():
+    X = np.random.default_rng(0).normal(size=(50, 1))
+    np.testing.assert_allclose(encode(X + 1.7e9, dtype=np.float32), encode(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_matrix_has_the_dtype_asked_for(dtype):
+    assert encode(as_pandas(torture_columns()), dtype=dtype).dtype == dtype
+    assert encode(sparse.csr_array(np.eye(3)), dtype=dtype).dtype == dtype
+
+
+def test_memory_stays_below_twice_the_matrix():
+    X = np.random.default_rng(0).normal(size=(200_000, 20)).astype(np.float32)
+    tracemalloc.start()
+    encode(X, dtype=np.float32)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.0 * X.nbytes
+
+
+# ------------------------------------------------------------------ piecewise-linear encoding
+
+
+def test_encoding_comes_last_and_is_zero_at_the_median():
+    X = np.arange(101.0)[:, None]
+    table = TableEncoder(encoding="piecewise", n_knots=5)
+    Z = table.fit_transform(X)
+    assert (table.n_plain_features_, table.n_features_out_) == (1, 5)
+    np.testing.assert_array_equal(Z[50], np.zeros(5))
+    np.testing.assert_array_equal(Z[0, 1:], [-1, -1, 0, 0])
+    np.testing.assert_array_equal(Z[100, 1:], [0, 0, 1, 1])
+
+
+def test_encoding_spans_piecewise_linear_functions():
+    x = np.sort(np.random.default_rng(0).normal(size=400))
+    Z = encode(x[:, None], encoding="piecewise", n_knots=5)[:, 1:]
+    knots = np.quantile(x, [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf")
+    target = np.interp(x, knots, [3.0, -1.0, 4.0, -1.0, 5.0])
+    design = np.column_stack([np.ones_like(x), Z])
+    np.testing.assert_allclose(design @ np.linalg.lstsq(design, target)[0], target, atol=1e-9)
+
+
+def test_columns_of_few_values_are_not_encoded():
+    X = np.tile(np.arange(16.0), 10)[:, None]
+    assert encode(X, encoding="piecewise").shape[1] == 1
+
+
+# ------------------------------------------------------------------ levels
+
+
+def test_unseen_level_is_all_zeros():
+    table = TableEncoder().fit(pd.DataFrame({"a": ["x", "y", "x"]}))
+    np.testing.assert_array_equal(
+        table.transform(pd.DataFrame({"a": ["z", None, "y"]})), [[0, 0], [0, 0], [0, 1]]
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+
+
+def test_five_thousand_levels_have_a_bounded_width_and_state():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": [f"level {k}" for k in rng.zipf(1.3, 20_000) % 5000]})
+    frame.iloc[::100] = None
+    table = TableEncoder(max_levels=32)
+    Z = table.fit_transform(frame)
+    assert Z.shape[1] == 33  # 31 levels, all others, missing
+    np.testing.assert_array_equal(Z.sum(axis=1), 1)
+    assert len(pickle.dumps(table)) < 3000
+    assert table.feature_names_out_[-2:] == ["a=<other>", "a=<missing>"]
+
+
+def test_unseen_level_of_a_pooled_column_is_pooled():
+    table = TableEncoder(max_levels=2).fit([["a"], ["a"], ["b"], ["c"]])
+    np.testing.assert_array_equal(
+        table.transform([["a"], ["c"], ["new"]]), [[1, 0], [0, 1], [0, 1]]
+    )
+
+
+@quick
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=40), st.permutations("abcdefgh"))
+def test_names_of_levels_do_not_matter(values, names):
+    renamed = [names["abcdefgh".index(value)] for value in values]
+    for make in (pd.DataFrame, pl.DataFrame):
+        np.testing.assert_array_equal(
+            encode(make({"a": values}), max_levels=5), encode(make({"a": renamed}), max_levels=5)
+        )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "width"),
+    [
+        (None, 2),
+        ([], 2),
+        ([False, True], 4),
+        ([1], 4),
+        (["b"], 4),
+        (np.array([False, True], object), 4),
+        (np.array([0, 1]), 5),
+    ],
+)
+def test_categorical_features_choose_columns_as_in_hist_gradient_boosting(chosen, width):
+    frame = pd.DataFrame({"a": [1, 2, 1], "b": [5, 6, 7]})
+    assert encode(frame, categorical_features=chosen).shape[1] == width
+
+
+def test_category_of_numbers_can_be_numbers():
+    frame = pd.DataFrame({"a": pd.Categorical([1, 2, 4])})
+    np.testing.assert_array_equal(
+        encode(frame, categorical_features=None), encode(np.array([[1], [2], [4]]))
+    )
+
+
+# ------------------------------------------------------------------ weights
+
+
+@quick
+@given(st.integers(0, 2**32 - 1), st.sampled_from(ENCODINGS))
+def test_a_row_of_weight_two_is_two_rows(seed, encoding):
+    rng = np.random.default_rng(seed)
+    n = 40
+    weight = rng.integers(0, 4, n)
+    weight[0] = 1
+    frame = pd.DataFrame(
+        {
+            "dense": rng.normal(size=n),
+            "discrete": rng.integers(0, 5, n),
+            "gaps": np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n)),
+            "levels": rng.choice(list("abcdefg"), n),
+        }
+    )
+    repeated = frame.loc[np.repeat(np.arange(n), weight)]
+    by_weight = TableEncoder(encoding=encoding, max_levels=4).fit(frame, sample_weight=weight)
+    by_rows = TableEncoder(encoding=encoding, max_levels=4).fit(repeated)
+    assert by_weight.feature_names_out_ == by_rows.feature_names_out_
+    np.testing.assert_array_equal(by_weight.transform(frame), by_rows.transform(frame))
+
+
+def test_scale_of_the_weights_does_not_matter():
+    X = np.random.default_rng(0).normal(size=(50, 2))
+    weight = np.random.default_rng(1).integers(1, 5, 50)
+    np.testing.assert_array_equal(encode(X, weight), encode(X, weight / 1024))
+
+
+# ------------------------------------------------------------------ sparse
+
+
+def test_sparse_table_stays_sparse_and_is_scaled_without_centring():
+    X = sparse.random_array((50, 8), density=0.2, rng=np.random.default_rng(0), format="csc")
+    Z = encode(X)
+    assert Z.format == "csr"
+    assert Z.nnz == X.nnz
+    np.testing.assert_allclose(abs(encode(1e4 * X) - Z).max(), 0, atol=1e-12)
+
+
+def test_dense_and_sparse_rows_of_one_table_agree():
+    X = sparse.random_array((50, 8), density=0.2, rng=np.random.default_rng(0), format="csr")
+    for seen, later in [(X, X.toarray()), (X.toarray(), X)]:
+        table = TableEncoder().fit(seen)
+        Z, same = table.transform(later), table.transform(seen)
+        np.testing.assert_array_equal(
+            *(m.toarray() if sparse.issparse(m) else m for m in (Z, same))
+        )
+
+
+def test_large_sparse_table_needs_little_memory():
+    X = sparse.random_array(
+        (50_000, 20_000), density=1e-4, rng=np.random.default_rng(0), format="csr"
+    )
+    tracemalloc.start()
+    table = TableEncoder()
+    table.fit_transform(X)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+    assert (table.n_features_out_, table.n_plain_features_) == (20_000, 20_000)
+
+
+# ------------------------------------------------------------------ bad tables
+
+
+def frame_of(*values, **columns):
+    return pd.DataFrame(columns or {"age": list(values)})
+
+
+DAY = datetime.date(2020, 1, 1)
+
+BAD_WHEN_FITTING = {
+    "infinity": (frame_of(1.0, np.inf), "infinity.*'age'.*by NaN"),
+    "infinity in an array": (np.array([[1.0, 1.0], [1.0, -np.inf]]), "infinity.*'x1'"),
+    "infinity in a sparse matrix": (sparse.csr_array([[np.inf]]), "infinity"),
+    "dates": (frame_of(pd.Timestamp(DAY)), "'age' holds dates.*days since"),
+    "dates of polars": (pl.DataFrame({"age": [DAY]}), "'age' holds dates"),
+    "dates in an array": (np.array([[DAY]], dtype="M8[D]"), "'x0' holds dates"),
+    "dates among objects": (pd.DataFrame({"age": [DAY, None]}, dtype=object), "'age' holds dates"),
+    "durations": (frame_of(pd.Timedelta(1, "D")), "'age' holds dates or times"),
+    "dictionaries": (frame_of({"a": 1}, 2), "'age'.*must be a string or a number, not a dict"),
+    "lists of polars": (pl.DataFrame({"age": [[1], [2]]}), "'age' has dtype List"),
+    "complex numbers": (np.array([[1j]]), "Complex data not supported"),
+    "complex column": (frame_of(1j, 2.0), "'age' has dtype complex128"),
+    "one dimension": ([1.0, 2.0], "Reshape your data"),
+    "three dimensions": (np.ones((2, 2, 2)), "dim 3"),
+    "no rows": (frame_of(age=[]), r"0 sample\(s\)"),
+    "no columns": (pd.DataFrame(index=[0, 1]), r"0 feature\(s\)"),
+    "names of two types": (pd.DataFrame([[1, 2]], columns=["a", 1]), "string names"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WHEN_FITTING)
+def test_bad_table_is_refused_with_a_message_that_helps(case):
+    X, message = BAD_WHEN_FITTING[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        encode(X)
+
+
+BAD_LATER = {
+    "text for numbers": (frame_of(a=["1", "old"], b=["x", "y"]), "'a' should hold.*'old'"),
+    "dates for numbers": (frame_of(a=[pd.Timestamp(DAY)], b=["x"]), "'a' holds dates"),
+    "infinity": (frame_of(a=[np.inf], b=["x"]), "infinity.*'a'"),
+    "lists for levels": (frame_of(a=[1.0], b=[[1]]), "'b'.*must be a string or a number"),
+    "other order": (frame_of(b=["x"], a=[1.0]), "same order"),
+    "missing column": (frame_of(a=[1.0]), "missing:\n- b"),
+    "new column": (frame_of(a=[1.0], b=["x"], c=[1]), "unseen at fit time:\n- c"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LATER)
+def test_table_unlike_the_one_fitted_is_refused(case):
+    X, message = BAD_LATER[case]
+    table = TableEncoder().fit(frame_of(a=[1.0, 2.0], b=["x", "y"]))
+    with pytest.raises((TypeError, ValueError), match=message):
+        table.transform(X)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ([True], "boolean mask must have shape"),
+        ([2], "integer indices must be in"),
+        ([-1], "integer indices must be in"),
+        (["c"], "'c' which is not a valid feature name"),
+        ([1.5], "array-like of bool, int or str, got: float"),
+        ("from_dtypes", "'from_dtypes' which is not a valid feature name"),
+        (["a"], "could not convert str to float: 'x'.*categorical_features"),
+        (None, "could not convert str to float: 'x'.*categorical_features"),
+    ],
+)
+def test_bad_categorical_features_are_refused(chosen, message):
+    with pytest.raises(ValueError, match=message):
+        encode(frame_of(a=[1.0, 2.0], b=["x", "y"]), categorical_features=chosen)
+
+
+def test_names_of_categorical_features_need_a_dataframe():
+    with pytest.raises(ValueError, match="without feature names"):
+        encode(np.ones((3, 2)), categorical_features=["a"])
+
+
+def test_sparse_table_has_no_levels():
+    with pytest.raises(ValueError, match="needs a dense table"):
+        encode(sparse.csr_array(np.eye(3)), categorical_features=[0])
+
+
+def test_unknown_encoding_is_refused():
+    with pytest.raises(ValueError, match="'none' or 'piecewise', got 'spline'"):
+        encode([[1.0]], encoding="spline")
+
+
+# ------------------------------------------------------------------ random tables
+
+cells = st.one_of(
+    st.none(),
+    st.floats(allow_infinity=False),
+    st.integers(-(10**6), 10**6),
+    st.booleans(),
+    st.text(max_size=3),
+)
+
+
+@quick
+@given(
+    st.lists(st.lists(cells, min_size=3, max_size=3), min_size=1, max_size=12),
+    st.sampled_from(ENCODINGS),
+)
+def test_any_table_of_cells_is_encoded_finitely(rows, encoding):
+    X = np.empty((len(rows), 3), dtype=object)
+    X[:] = rows
+    table = TableEncoder(encoding=encoding, n_knots=4)
+    Z = table.fit_transform(X)
+    assert Z.shape == (len(rows), table.n_features_out_)
+    assert np.isfinite(Z).all()
+    np.testing.assert_array_equal(table.transform(X), Z)

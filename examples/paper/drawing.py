@@ -47,7 +47,9 @@ def save(figure, arguments, name):
     full = BytesIO()
     figure.savefig(full, dpi=72)
     plt.close(figure)
-    Image.open(full).convert("RGB").quantize(64).save(path, optimize=True)
+    Image.open(full).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE).save(
+        path, optimize=True
+    )
     print(path)
 
 
@@ -114,7 +116,7 @@ def draw_fit(axes, growing, grown, trial, link=None):
         axes.plot(x, link(raw), color=colour, lw=2, label=name)
     axes.set(xlabel="x", ylabel="y")
     axes.set_title("fit of the median growing trial", fontsize=10)
-    axes.legend()
+    axes.legend(fontsize=8)
 
 
 def draw_losses(axes, growing, grown, shown=60):
@@ -129,7 +131,7 @@ def draw_losses(axes, growing, grown, shown=60):
         axes.plot(run.epochs, mean, color=colour, lw=2.5, label=name)
     axes.set(xlabel="epoch", ylabel="test loss", yscale="log")
     axes.set_title("test loss, size loss included", fontsize=10)
-    axes.legend()
+    axes.legend(fontsize=8)
 
 
 def draw_network(axes, network, weights):
@@ -158,5 +160,6 @@ def draw_network(axes, network, weights):
 def draw_weight(axes, start, end, weight, awake):
     """Draw one weight, faint when its neuron sleeps."""
     colour = POSITIVE if weight > 0 else NEGATIVE
+    width = min(1.6 * abs(weight), 5.0)
     alpha = 0.12 + 0.78 * float(awake)
-    axes.plot(*zip(start, end, strict=True), color=colour, lw=1.6 * abs(weight), alpha=alpha)
+    axes.plot(*zip(start, end, strict=True), color=colour, lw=width, alpha=alpha)

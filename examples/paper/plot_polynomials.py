@@ -27,6 +27,9 @@ def main():
         drawing.draw_network(below, growing.network, weights)
         above.set_title(task.name)
         middle.set_title("")
+        if above is not grid[0, 0]:
+            above.get_legend().remove()
+            middle.get_legend().remove()
     drawing.save(figure, arguments, "paper_polynomials")
 
 

@@ -1,0 +1,119 @@
+"""Where a training stands, as numpy: what a later call needs to go on with it.
+
+A training goes on exactly, optimiser and random numbers included, when its estimator kept its
+`Progress`; from the published weights alone the optimiser starts anew. Either way scales,
+categories and classes stay those of the first call, so what they rest on must not change.
+"""
+
+from dataclasses import dataclass
+from functools import wraps
+
+import numpy as np
+
+# What the weights, scales and categories of the first call rest on.
+FIXED = {
+    "activation", "categorical_features", "early_stopping", "encoding", "loss", "n_estimators",
+    "n_hidden_layers", "quantile", "validation_fraction",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NetworkProgress:
+    """One network in training.
+
+    Parameters
+    ----------
+    size : float
+        The size weight N.
+    end : int
+        N + W, the neurons that train.
+    utility : float
+        Moving sum of the measured utility.
+    data_loss : float
+        As last measured on training rows.
+    buffers : ndarray of shape (4, n_parameters)
+        Weights, their average and the two moments of the optimiser, flat.
+    """
+
+    size: float
+    end: int
+    utility: float
+    data_loss: float
+    buffers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Networks trained together.
+
+    Parameters
+    ----------
+    networks : list of NetworkProgress
+    step : int
+        Steps made so far.
+    utility_weight : float
+        What the moving sums of the utility are divided by.
+    normaliser : float
+        Loss of the best constant prediction, on the rows of the first call.
+    rng_state : tuple
+        Of the generator that shuffles rows, as `numpy.random.RandomState.get_state` returns it.
+    """
+
+    networks: list
+    step: int
+    utility_weight: float
+    normaliser: float
+    rng_state: tuple
+
+
+def all_or_nothing(method):
+    """Make a method leave its object's attributes as they were if it raises."""
+
+    @wraps(method)
+    def guarded(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            for name in vars(self).keys() - before.keys():
+                delattr(self, name)
+            vars(self).update(before)
+            raise
+
+    return guarded
+
+
+def check_unchanged(before, now):
+    """Raise if a parameter of `FIXED` has changed between two calls.
+
+    Parameters
+    ----------
+    before, now : dict of str to object
+        Those parameters in the first call, and in this one.
+
+    Raises
+    ------
+    ValueError
+        Naming the first parameter that differs.
+    """
+    for name, value in before.items():
+        if not _same(value, now[name]):
+            raise ValueError(
+                f"{name} was {value!r} when training began and is {now[name]!r} now: what was "
+                "learned cannot be kept. Set it back, or begin anew with warm_start=False"
+            )
+
+
+def epochs_left(max_iter, done):
+    """Return how many of ``max_iter`` epochs are left; raise if it is fewer than none."""
+    if max_iter < done:
+        raise ValueError(
+            f"max_iter={max_iter} counts all epochs when warm_start=True, and {done} are done: "
+            "raise max_iter"
+        )
+    return max_iter - done
+
+
+def _same(a, b):
+    """Tell whether two parameter values, perhaps arrays, are equal."""
+    return np.array_equal(np.asarray(a, object), np.asarray(b, object))

@@ -1,0 +1,78 @@
+"""What goes into a file: plain numpy and Python objects, sealed with a version and a checksum.
+
+Pickle, joblib and skops all store what `seal` returns and hand it back to `unseal`. The record
+of the training is by far the longest part of a small model, so it is stored packed.
+"""
+
+import zlib
+
+from . import __version__
+from ._history import pack, unpack
+
+# Raised when a later version stores something that this one could not read, or the reverse.
+LAYOUT = 1
+
+
+def seal(state):
+    """Return a copy of an object's attributes as they go into a file.
+
+    Parameters
+    ----------
+    state : dict of str to object
+
+    Returns
+    -------
+    dict of str to object
+    """
+    sealed = {**state, "_seal": {"layout": LAYOUT, "version": __version__}}
+    if "history_" in state:
+        sealed["history_"] = pack(state["history_"])
+    if "_networks" in state:
+        sealed["_seal"]["checksum"] = _checksum(state["_networks"])
+    return sealed
+
+
+def unseal(state, name):
+    """Return the attributes that `seal` was given.
+
+    Parameters
+    ----------
+    state : dict of str to object
+        From a file.
+    name : str
+        What it should be, for messages.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    ValueError
+        If another version stored it in another way, if it is damaged, or if sknimble never
+        stored it.
+    """
+    if not isinstance(state, dict) or not isinstance(state.get("_seal"), dict):
+        raise ValueError(f"this file holds no {name} that sknimble has saved")
+    state = dict(state)
+    mark = state.pop("_seal")
+    if mark.get("layout") != LAYOUT:
+        raise ValueError(
+            f"this {name} was saved by sknimble {mark.get('version')} in layout "
+            f"{mark.get('layout')}, and sknimble {__version__} reads layout {LAYOUT}: load it "
+            f"with sknimble {mark.get('version')}, or fit again"
+        )
+    if mark.get("checksum", 0) != _checksum(state.get("_networks", [])):
+        raise ValueError(f"this {name} is damaged: its weights are not those that were saved")
+    if "history_" in state:
+        state["history_"] = unpack(state["history_"])
+    return state
+
+
+def _checksum(networks):
+    """Return a checksum of all weights."""
+    total = 0
+    for network in networks:
+        for array in network.arrays(1 + len(network.hidden)):
+            total = zlib.crc32(array.tobytes(), total)
+    return total

@@ -1,0 +1,270 @@
+"""What is wrong with the input is said in words that name it."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
+
+from sknimble import NimbleClassifier, NimbleRegressor
+
+QUICK = {"max_iter": 2, "max_size": 8, "early_stopping": False, "random_state": 0}
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 3))
+y = X[:, 0] + 0.1 * rng.normal(size=40)
+labels = np.where(y > 0, "yes", "no")
+frame = pd.DataFrame(X, columns=["size", "weight", "age"])
+day = datetime.date(2020, 1, 1)
+
+
+def regress(X=X, y=y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, **kw):
+    model = NimbleRegressor(**QUICK | kw)
+    return model.fit(
+        X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val
+    )
+
+
+def classify(y=labels, *, X_val=None, y_val=None, **kw):
+    return NimbleClassifier(**QUICK | kw).fit(X, y, X_val=X_val, y_val=y_val)
+
+
+def with_one(value):
+    """Return X with one value of its second column replaced."""
+    changed = X.copy()
+    changed[3, 1] = value
+    return changed
+
+
+def with_age(values):
+    """Return the frame with other values for age."""
+    return frame.assign(age=values)
+
+
+def objects(*values):
+    """Return an array of 40 objects that takes turns among the values."""
+    return np.array([values[k % len(values)] for k in range(40)], dtype=object)
+
+
+# What is done, and what the message must say.
+CASES = {
+    # ---- the shape of X
+    "X is a vector": (lambda: regress(X[:, 0]), "Expected 2D array, got 1D array"),
+    "X is a series": (lambda: regress(frame["age"]), "Pass a DataFrame|Expected 2D array"),
+    "X has three dimensions": (lambda: regress(X[None]), "dim 3, while dim <= 2 is required"),
+    "X has no rows": (lambda: regress(X[:0], y[:0]), r"0 sample\(s\)"),
+    "X has no columns": (lambda: regress(X[:, :0]), r"0 feature\(s\)"),
+    "X is a text": (lambda: regress("table.csv"), "Expected 2D array, got scalar"),
+    "X is None": (lambda: regress(None), "Expected 2D array, got scalar"),
+    # ---- what X holds
+    "infinite value": (lambda: regress(with_one(np.inf)), "infinity .* in column 'x1'"),
+    "infinite value in a frame": (
+        lambda: regress(pd.DataFrame(with_one(-np.inf), columns=frame.columns)),
+        "infinity .* in column 'weight'.*NaN if it is unknown",
+    ),
+    "infinite value in predict": (lambda: regress().predict(with_one(np.inf)), "column 'x1'"),
+    "infinite value in a sparse matrix": (
+        lambda: regress(sparse.csr_array(with_one(np.inf))),
+        "infinity",
+    ),
+    "gap in a sparse matrix": (lambda: regress(sparse.csr_array(with_one(np.nan))), "NaN"),
+    "complex numbers": (lambda: regress(X + 1j), "Complex data not supported"),
+    "dates": (
+        lambda: regress(with_age(pd.date_range("2020", periods=40))),
+        "'age' holds dates .* days since .*month, weekday",
+    ),
+    "durations": (lambda: regress(with_age(pd.to_timedelta(range(40), unit="D"))), "'age' holds"),
+    "periods": (lambda: regress(with_age(pd.period_range("2020", periods=40))), "'age' holds"),
+    "dates as objects": (lambda: regress(with_age(objects(day, None))), "'age' holds dates"),
+    "dates in an array": (
+        lambda: regress(np.arange(120).reshape(40, 3).astype("M8[D]")),
+        "'x0' holds dates",
+    ),
+    "dates of polars": (lambda: regress(pl.DataFrame({"day": [day] * 40})), "'day' holds dates"),
+    "lists of polars": (lambda: regress(pl.DataFrame({"tags": [[1]] * 40})), "'tags' has dtype"),
+    "dicts": (lambda: regress(with_age([{"a": 1}] * 40)), "'age'.* not a dict"),
+    "lists": (lambda: regress(with_age([[1]] * 40)), "'age'.* not a list"),
+    "rows of unequal length": (lambda: regress([[1, 2], [3]] * 20), "inhomogeneous"),
+    # ---- columns
+    "text in a column of numbers": (
+        lambda: regress(frame).predict(with_age("old")),
+        "'age' should hold numbers.*'old'.*categorical_features",
+    ),
+    "text that is not to be categories": (
+        lambda: regress(with_age("old"), categorical_features=None),
+        "'age' should hold numbers",
+    ),
+    "some names are numbers": (
+        lambda: regress(pd.DataFrame(X, columns=["a", 1, 2])),
+        "string names",
+    ),
+    "a column is missing": (lambda: regress(frame).predict(frame[["size", "age"]]), "- weight"),
+    "columns in another order": (
+        lambda: regress(frame).predict(frame[["age", "size", "weight"]]),
+        "must be in the same order",
+    ),
+    "a column too many": (lambda: regress(frame).predict(frame.assign(x=1)), "unseen.*\n- x"),
+    "a column too few": (lambda: regress().predict(X[:, :2]), "2 features.*expecting 3"),
+    "an unknown name in categorical_features": (
+        lambda: regress(frame, categorical_features=["colour"]),
+        "'colour' which is not a valid feature name",
+    ),
+    "an index beyond the columns": (
+        lambda: regress(categorical_features=[7]),
+        r"categorical_features .* must be in \[0, n_features - 1\]",
+    ),
+    "a mask of another length": (
+        lambda: regress(categorical_features=[True, False]),
+        "categorical_features .*mask must have shape",
+    ),
+    "names without a frame": (
+        lambda: regress(categorical_features=["size"]),
+        "categorical_features .*without feature names",
+    ),
+    "categories in a sparse matrix": (
+        lambda: regress(sparse.csr_array(X), categorical_features=[0]),
+        "categorical_features needs a dense",
+    ),
+    # ---- before fit
+    "predict before fit": (lambda: NimbleRegressor().predict(X), "not fitted yet"),
+    "predict_proba before fit": (lambda: NimbleClassifier().predict_proba(X), "not fitted yet"),
+    "decision before fit": (lambda: NimbleClassifier().decision_function(X), "not fitted yet"),
+    # ---- y
+    "y is None": (lambda: regress(y=None), "requires y to be passed"),
+    "y is shorter than X": (lambda: regress(y=y[:30]), r"numbers of samples: \[40, 30\]"),
+    "y is empty": (lambda: regress(y=[]), r"0 sample\(s\)"),
+    "y has gaps": (lambda: regress(y=np.r_[np.nan, y[1:]]), "Input y contains NaN"),
+    "y is infinite": (lambda: regress(y=np.r_[np.inf, y[1:]]), "Input y contains infinity"),
+    "y is text": (lambda: regress(y=labels), "y must hold numbers"),
+    "y holds dates": (lambda: regress(y=np.arange(40).astype("M8[D]")), "y holds dates"),
+    "y has three dimensions": (lambda: regress(y=np.zeros((40, 2, 2))), "dim 3"),
+    "y is huge": (lambda: regress(y=1e300 * y), "y holds values too large.*divide"),
+    "y is sparse": (lambda: regress(y=sparse.csr_array(y[:, None])), "[Ss]parse"),
+    "one class": (lambda: classify(["yes"] * 40), "y has one class, 'yes'.*at least two classes"),
+    "continuous classes": (lambda: classify(y), "Unknown label type: continuous"),
+    "several labels that are not 0 and 1": (
+        lambda: classify(np.arange(80).reshape(40, 2) % 3),
+        r"y of shape \(40, 2\).*indicator matrix",
+    ),
+    "a label is missing": (
+        lambda: classify(objects("a", "b", None)),
+        "y must hold labels.*missing",
+    ),
+    "a label is NA": (
+        lambda: classify(pd.Series(["a", None, "b", "a"] * 10, dtype="string")),
+        "y must hold labels.*missing",
+    ),
+    "a label is NaN": (lambda: classify(np.where(y > 0, 1.0, np.nan)), "Input y contains NaN"),
+    "labels of two types": (lambda: classify(objects("a", 1)), "y must hold labels of one type"),
+    # ---- weights
+    "too few weights": (
+        lambda: regress(sample_weight=np.ones(3)),
+        r"sample_weight.*expected \(40,\)",
+    ),
+    "negative weights": (lambda: regress(sample_weight=-np.ones(40)), "Negative .*sample_weight"),
+    "a weight is NaN": (lambda: regress(sample_weight=y * np.nan), "sample_weight contains NaN"),
+    "all weights are zero": (lambda: regress(sample_weight=0 * y), "(?i)weights.*zero"),
+    "weights in a matrix": (lambda: regress(sample_weight=X), "(?i)sample.weights must be 1D"),
+    "a class without its weight": (
+        lambda: classify(class_weight={"yes": 1, "never": 2}),
+        r"\['no'\], are not in class_weight",
+    ),
+    "a negative class weight": (
+        lambda: classify(class_weight={"yes": -1, "no": 1}),
+        "class_weight=.* must be positive",
+    ),
+    "an unknown class weight": (
+        lambda: classify(class_weight="equal"),
+        "'class_weight'.*balanced",
+    ),
+    # ---- losses
+    "unknown loss": (lambda: regress(loss="mse"), "'loss' parameter .*'squared_error'"),
+    "negative counts": (lambda: regress(loss="poisson"), "loss='poisson' needs y >= 0, got -2"),
+    "zero cost": (lambda: regress(y=abs(np.round(y)), loss="gamma"), "loss='gamma' needs y > 0"),
+    "quantile above 1": (lambda: regress(loss="quantile", quantile=1.5), "'quantile' .*1.5"),
+    "a quantile of the list above 1": (
+        lambda: regress(loss="quantile", quantile=[0.1, 1.5]),
+        r"quantile=\[0.1, 1.5\] must be",
+    ),
+    "no quantile": (lambda: regress(loss="quantile", quantile=[]), r"quantile=\[\] must be"),
+    "a quantile in words": (
+        lambda: regress(loss="quantile", quantile=["low"]),
+        "quantile=.*number",
+    ),
+    "quantiles of two targets": (
+        lambda: regress(y=X[:, :2], loss="quantile", quantile=[0.1, 0.9]),
+        "several quantiles need one target, and y has 2",
+    ),
+    # ---- validation rows
+    "X_val alone": (lambda: regress(X_val=X), "X_val and y_val must be given together"),
+    "y_val alone": (lambda: regress(y_val=y), "X_val and y_val must be given together"),
+    "sample_weight_val alone": (lambda: regress(sample_weight_val=y), "without X_val"),
+    "X_val of other columns": (
+        lambda: regress(X_val=X[:, :2], y_val=y),
+        "2 features.*expecting 3",
+    ),
+    "y_val of another shape": (
+        lambda: regress(X_val=X, y_val=X),
+        "y_val must have the columns of y",
+    ),
+    "y_val has gaps": (lambda: regress(X_val=X, y_val=y * np.nan), "y_val contains NaN"),
+    "y_val has a new class": (
+        lambda: classify(X_val=X, y_val=["maybe"] * 40),
+        r"y_val has classes \['maybe'\] that y lacks",
+    ),
+    "y_val is negative": (
+        lambda: regress(y=abs(y), loss="poisson", X_val=X, y_val=y),
+        "loss='poisson' needs y >= 0",
+    ),
+    # ---- parameters
+    "initial size beyond the largest": (
+        lambda: regress(initial_size=900),
+        "initial_size=900 is larger than max_size=8; lower initial_size or raise",
+    ),
+    "target size beyond the largest": (
+        lambda: regress(target_size=900),
+        "target_size=900 is larger",
+    ),
+    "sizes in a tuple": (lambda: regress(max_size=(64, 64)), "'max_size' .* must be an int"),
+    "too many layers": (lambda: regress(n_hidden_layers=4), r"'n_hidden_layers' .*\[1, 3\]"),
+    "unknown activation": (lambda: regress(activation="elu"), "'activation' .*Got 'elu'"),
+    "no learning rate": (lambda: regress(learning_rate_init=0), "'learning_rate_init'.*Got 0"),
+    "no epoch": (lambda: regress(max_iter=0), "'max_iter' .*Got 0"),
+    "everything held out": (lambda: regress(validation_fraction=1.0), "'validation_fraction'"),
+    "one row, and part of it held out": (
+        lambda: regress(X[:1], y[:1], early_stopping=True),
+        "validation_fraction=0.15 of 1 rows leaves too few",
+    ),
+    "more memory than there is": (
+        lambda: regress(max_size=100_000),
+        "max_size=100000 .*GiB.*lower max_size",
+    ),
+    "a huge learning rate": (
+        lambda: regress(learning_rate_init=1e30, max_iter=50),
+        r"not finite .*learning_rate_init=1e\+30: lower it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_wrong_is_named(case):
+    act, message = CASES[case]
+    with pytest.raises((ValueError, TypeError), match=f"(?s){message}") as caught:
+        act()
+    assert len(str(caught.value)) > 20
+
+
+def test_there_are_fifty_kinds_of_bad_input():
+    assert len(CASES) >= 50
+
+
+@pytest.mark.parametrize("Estimator", [NimbleRegressor, NimbleClassifier])
+def test_a_failed_fit_leaves_no_model(Estimator):
+    model = Estimator(**QUICK)
+    with pytest.raises(ValueError, match="infinity"):
+        model.fit(with_one(np.inf), y > 0)
+    with pytest.raises(NotFittedError):
+        model.predict(X)

@@ -1,0 +1,395 @@
+"""Training goes on: with `warm_start`, in pieces with `partial_fit`, and after Ctrl-C."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification, make_friedman1
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble._continue import check_unchanged, epochs_left
+
+ROWS = {"full batch": 60, "batches": 300}
+
+
+@pytest.fixture(params=ROWS)
+def data(request):
+    return make_friedman1(ROWS[request.param], 5, noise=0.5, random_state=0)
+
+
+def warm(**parameters):
+    defaults = {"warm_start": True, "early_stopping": False, "max_iter": 9, "random_state": 0}
+    return NimbleRegressor(**(defaults | parameters))
+
+
+def going_on(model, max_iter, X, y, **rows):
+    """Fit with another number of epochs, which may be too few."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.set_params(max_iter=max_iter).fit(X, y, **rows)
+
+
+# -------------------------------------------------------------------------------- warm_start
+@pytest.mark.parametrize("n_estimators", [1, 3])
+@pytest.mark.parametrize("random_state", [0, None])
+def test_a_epochs_and_b_more_are_a_plus_b_epochs(data, n_estimators, random_state):
+    X, y = data
+    seed = random_state or np.random.RandomState(3)  # a generator would not repeat itself
+    parts = warm(n_estimators=n_estimators, random_state=seed).fit(X, y)
+    parts.set_params(max_iter=25).fit(X, y)
+    seed = random_state or np.random.RandomState(3)
+    whole = warm(n_estimators=n_estimators, random_state=seed, max_iter=25).fit(X, y)
+
+    np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-10)
+    assert parts.size_weight_ == pytest.approx(whole.size_weight_, rel=1e-10)
+    assert parts.n_iter_ == whole.n_iter_ == 25
+    for part, one in zip(parts.history_, whole.history_, strict=True):
+        assert (part.epoch, part.member) == (one.epoch, one.member)
+        assert part.loss == pytest.approx(one.loss, rel=1e-10)
+
+
+def test_a_plus_b_holds_for_classes_weights_and_levels():
+    X, y = make_classification(150, 6, n_informative=4, n_classes=3, random_state=0)
+    X = np.column_stack([X.astype(object), np.where(X[:, 0] > 0, "up", "down")])
+    weight = np.random.default_rng(0).integers(1, 4, len(y))
+    parameters = {"warm_start": True, "early_stopping": False, "random_state": 0}
+    parts = NimbleClassifier(**parameters, max_iter=4).fit(X, y, weight)
+    parts.set_params(max_iter=10).fit(X, y, weight)
+    whole = NimbleClassifier(**parameters, max_iter=10).fit(X, y, weight)
+    np.testing.assert_allclose(parts.predict_proba(X), whole.predict_proba(X), rtol=1e-10)
+
+
+def test_a_saved_training_goes_on_as_if_it_had_not_been_saved(data):
+    import pickle
+
+    X, y = data
+    saved = pickle.loads(pickle.dumps(warm().fit(X, y)))
+    np.testing.assert_array_equal(
+        saved.set_params(max_iter=20).fit(X, y).predict(X), warm(max_iter=20).fit(X, y).predict(X)
+    )
+
+
+def test_max_iter_counts_all_epochs(data):
+    model = warm().fit(*data)
+    before = model.predict(data[0])
+    np.testing.assert_array_equal(model.fit(*data).predict(data[0]), before)  # none are left
+    with pytest.raises(ValueError, match="max_iter=5 counts all epochs.*9 are done"):
+        model.set_params(max_iter=5).fit(*data)
+
+
+def test_early_stopping_goes_on_from_the_best_epoch_and_is_never_worse_on_it():
+    X, y = make_friedman1(200, 5, noise=1.0, random_state=0)
+    model = NimbleRegressor(warm_start=True, early_stopping=True, random_state=0)
+    going_on(model, 3, X, y)
+    for max_iter in (8, 60, 1000):
+        before = min(record.validation_loss + record.size_loss for record in model.history_)
+        going_on(model, max_iter, X, y)
+        best = min(record.validation_loss + record.size_loss for record in model.history_)
+        assert best <= before
+    assert model.n_iter_ <= 1000
+
+
+def test_patience_begins_anew_when_training_goes_on():
+    X, y = make_friedman1(120, 5, noise=1.0, random_state=0)
+    model = NimbleRegressor(warm_start=True, early_stopping=True, random_state=0).fit(X, y)
+    stopped_at = model.n_iter_
+    assert stopped_at < 1000
+    model.fit(X, y)
+    assert stopped_at < model.n_iter_ <= 1000
+
+
+def test_training_goes_on_with_the_rows_that_were_held_out():
+    X, y = make_friedman1(200, 5, random_state=0)
+    model = NimbleRegressor(warm_start=True, random_state=0)
+    going_on(model, 2, X, y)
+    with pytest.raises(ValueError, match="cannot hold out the rows it held out before"):
+        going_on(model, 4, X[:150], y[:150])
+    going_on(model, 4, X[:150], y[:150], X_val=X[150:], y_val=y[150:])
+    assert model.n_iter_ == 4
+
+
+def test_without_warm_start_nothing_is_left_of_an_earlier_fit(data):
+    X, y = data
+    model = warm().fit(X, y).set_params(warm_start=False, max_iter=15)
+    fresh = warm(warm_start=False, max_iter=15)
+    np.testing.assert_array_equal(model.fit(X, y).predict(X), fresh.fit(X, y).predict(X))
+    assert len(model.history_) == 15
+
+
+def test_a_fit_without_warm_start_can_be_continued_too(data):
+    X, y = data
+    model = warm(warm_start=False).fit(X, y)
+    score = model.score(X, y)
+    model.set_params(warm_start=True, max_iter=120).fit(X, y)
+    assert model.n_iter_ == 120
+    assert model.score(X, y) > score
+
+
+# ------------------------------------------------------------------- what may and may not change
+FREE = {
+    "size_penalty": 1e-2, "target_size": 3, "max_size": 64, "initial_size": 2,
+    "learning_rate_init": 1e-3, "alpha": 0.01, "batch_size": 16, "tol": 0.1,
+    "n_iter_no_change": 3, "random_state": 7, "verbose": 0,
+}  # fmt: skip
+FIXED = {
+    "n_hidden_layers": 1, "activation": "relu", "n_estimators": 2, "encoding": "piecewise",
+    "categorical_features": [0], "early_stopping": True, "validation_fraction": 0.4,
+    "loss": "huber", "quantile": 0.9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_a_parameter_may_change_while_training_goes_on(data, name):
+    model = warm().fit(*data).set_params(**{name: FREE[name], "max_iter": 12})
+    assert model.fit(*data).n_iter_ == 12
+    model.partial_fit(*data)
+
+
+@pytest.mark.parametrize("call", ["fit", "partial_fit"])
+@pytest.mark.parametrize("name", FIXED)
+def test_a_parameter_must_not_change_while_training_goes_on(data, name, call):
+    model = warm().fit(*data).set_params(max_iter=12)
+    before = model.predict(data[0])
+    model.set_params(**{name: FIXED[name]})
+    if call == "partial_fit" and name == "early_stopping":
+        message = "early_stopping=True needs a whole table"
+    else:
+        message = f"{name} was .* when training began and is .* now"
+    with pytest.raises(ValueError, match=message):
+        getattr(model, call)(*data)
+    np.testing.assert_array_equal(model.predict(data[0]), before)
+
+
+def test_every_parameter_is_either_free_or_fixed_or_says_how_to_fit():
+    modes = {"warm_start", "max_iter", "device", "class_weight"}
+    names = set(NimbleRegressor().get_params()) | set(NimbleClassifier().get_params())
+    assert names <= set(FREE) | set(FIXED) | modes
+
+
+def test_columns_and_outputs_must_not_change(data):
+    X, y = data
+    model = warm().fit(X, y).set_params(max_iter=12)
+    with pytest.raises(ValueError, match="features"):
+        model.fit(X[:, :3], y)
+    with pytest.raises(ValueError, match="columns of the first y"):
+        model.partial_fit(X, np.column_stack([y, y]))
+
+
+def test_equal_arrays_are_no_change():
+    check_unchanged({"quantile": [0.1, 0.9]}, {"quantile": np.array([0.1, 0.9])})
+    with pytest.raises(ValueError, match="quantile was"):
+        check_unchanged({"quantile": [0.1, 0.9]}, {"quantile": [0.1, 0.8]})
+
+
+def test_epochs_left_are_what_max_iter_leaves():
+    assert epochs_left(10, 4) == 6
+    assert epochs_left(4, 4) == 0
+
+
+# ------------------------------------------------------------------------------- partial_fit
+def chunks(X, y, n):
+    return zip(np.array_split(X, n), np.array_split(y, n), strict=True)
+
+
+def test_twenty_chunks_reach_within_2_percent_of_one_fit():
+    X, y = make_friedman1(22_000, 10, noise=1.0, random_state=0)
+    X_test, y_test, X, y = X[:2000], y[:2000], X[2000:], y[2000:]
+    pieces = NimbleRegressor(random_state=0)
+    for X_part, y_part in chunks(X, y, 20):
+        pieces.partial_fit(X_part, y_part)
+    whole = going_on(NimbleRegressor(random_state=0), 40, X, y)
+    assert pieces.score(X_test, y_test) > 0.98 * whole.score(X_test, y_test)
+
+
+def test_each_call_is_one_pass_and_the_size_goes_on_evolving():
+    X, y = make_friedman1(3000, 10, noise=0.1, random_state=0)
+    model = NimbleRegressor(random_state=0, size_penalty=1e-6)
+    sizes = []
+    for number, (X_part, y_part) in enumerate(chunks(X, y, 6), start=1):
+        model.partial_fit(X_part, y_part)
+        sizes.append(model.size_weight_)
+        assert model.n_iter_ == len(model.history_) == number
+    assert len(set(sizes)) > 3
+
+
+def test_passes_over_a_whole_table_are_epochs_of_a_warm_start(data):
+    X, y = data
+    pieces = warm()
+    for _ in range(9):
+        pieces.partial_fit(X, y)
+    np.testing.assert_allclose(pieces.predict(X), warm().fit(X, y).predict(X), rtol=1e-10)
+
+
+def test_scales_and_levels_stay_those_of_the_first_call():
+    first = np.array([[1.0, "a"], [2.0, "b"], [3.0, "a"], [4.0, "b"]] * 5, dtype=object)
+    later = np.array([[100.0, "c"], [200.0, "a"]] * 5, dtype=object)
+    model = NimbleRegressor(random_state=0).partial_fit(first, np.arange(20.0))
+    table = model._table
+    model.partial_fit(later, np.arange(10.0))
+    assert model._table is table
+    assert model.feature_names_in_ is None if hasattr(model, "feature_names_in_") else True
+    np.testing.assert_array_equal(table.encode(later)[0, 1:], [0.0, 0.0])  # c is unknown
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
+def test_predictions_reach_as_far_as_the_targets_of_every_chunk(loss):
+    X = np.linspace(0.0, 1.0, 400)[:, None]
+    y = 1.0 + 9.0 * X[:, 0]
+    model = NimbleRegressor(loss=loss, random_state=0)
+    model.partial_fit(X[:200], y[:200])
+    assert model.predict(X).max() <= y[199] + 1e-9
+    for _ in range(15):
+        model.partial_fit(X[200:], y[200:])
+    assert model.predict(X).max() > 1.3 * y[199]
+
+
+def test_later_chunks_may_lack_classes_but_bring_no_new_ones():
+    X, y = make_classification(400, 6, n_informative=4, n_classes=3, random_state=0)
+    model = NimbleClassifier(random_state=0)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X, y)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    model.partial_fit(X[:200], y[:200], classes=[2, 1, 0])
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    model.partial_fit(X[y == 1], y[y == 1])
+    model.partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="classes=.* are not those of the first call"):
+        model.partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"classes \[3\] that the first call lacks"):
+        model.partial_fit(X, y + 1)
+    assert model.predict_proba(X).shape == (400, 3)
+
+
+def test_classes_that_come_late_are_learned():
+    X, y = make_classification(1200, 6, n_informative=5, n_redundant=0, random_state=0)
+    order = np.argsort(y[:600], kind="stable")  # the first chunk has one class only
+    model = NimbleClassifier(random_state=0)
+    model.partial_fit(X[:600][order][:200], y[:600][order][:200], classes=[0, 1])
+    for _ in range(40):
+        model.partial_fit(X[600:], y[600:])
+    assert model.score(X[:600], y[:600]) > 0.85
+
+
+def test_partial_fit_goes_on_from_a_fit():
+    X, y = make_friedman1(600, 5, noise=0.5, random_state=0)
+    model = NimbleRegressor(random_state=0).fit(X[:200], y[:200])
+    before, epochs = model.score(X[200:], y[200:]), model.n_iter_
+    for _ in range(10):
+        model.partial_fit(X[200:], y[200:])
+    assert model.n_iter_ == epochs + 10
+    assert model.score(X[200:], y[200:]) > before - 0.01
+
+
+def test_partial_fit_refuses_what_needs_a_whole_table(data):
+    X, y = data
+    with pytest.raises(ValueError, match="early_stopping=True needs a whole table"):
+        NimbleRegressor(early_stopping=True).partial_fit(X, y)
+    with pytest.raises(ValueError, match="class_weight='balanced' needs a whole table"):
+        NimbleClassifier(class_weight="balanced").partial_fit(X, y > 14, classes=[False, True])
+
+
+def test_rows_of_weight_zero_are_absent_from_a_chunk(data):
+    X, y = data
+    weight = (np.arange(len(y)) % 2).astype(float)
+    weighted = NimbleRegressor(random_state=0).partial_fit(X, y, sample_weight=weight)
+    fewer = NimbleRegressor(random_state=0).partial_fit(X[1::2], y[1::2])
+    np.testing.assert_array_equal(weighted.predict(X), fewer.predict(X))
+
+
+# --------------------------------------------------------------------------- when it is cut short
+INTERRUPTED = """
+    import sys, warnings
+    from sklearn.datasets import make_friedman1
+    from sknimble import NimbleRegressor
+
+    X, y = make_friedman1(2000, 10, noise=1.0, random_state=0)
+
+
+    model = NimbleRegressor(
+        random_state=0, max_iter=10**6, early_stopping={early_stopping}, warm_start=True, tol=0,
+        n_iter_no_change=10**6, verbose=1,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, y)
+    said = [str(warning.message) for warning in caught]
+    assert any("interrupted" in message for message in said), said
+    assert model.n_iter_ == len(model.history_) < 10**6
+    assert model.score(X, y) > 0.5
+    print("usable")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_ctrl_c_keeps_the_best_networks_so_far_and_says_so(early_stopping):
+    code = textwrap.dedent(INTERRUPTED).format(early_stopping=early_stopping)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for _ in range(20):
+        assert child.stdout.readline().startswith("epoch")
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 0, err
+    assert out.endswith("usable\n")
+
+
+@pytest.fixture
+def breaking(monkeypatch):
+    """Make training break in its third epoch."""
+    from sknimble._training import Training
+
+    records = Training._records
+
+    def broken(self, *args):
+        if self.epoch % 3 == 0:
+            raise MemoryError("no memory left")
+        return records(self, *args)
+
+    return lambda: monkeypatch.setattr(Training, "_records", broken)
+
+
+def test_an_exception_leaves_a_new_estimator_unfitted(data, breaking):
+    breaking()
+    model = NimbleRegressor(random_state=0)
+    before = dict(vars(model))
+    with pytest.raises(MemoryError):
+        model.fit(*data)
+    assert vars(model) == before
+    with pytest.raises(NotFittedError):
+        model.predict(data[0])
+
+
+@pytest.mark.parametrize("call", ["fit", "warm fit", "partial_fit"])
+def test_an_exception_leaves_a_fitted_estimator_as_it_was(data, breaking, call):
+    X, y = data
+    model = warm(warm_start=call == "warm fit", max_iter=2).fit(X, y).set_params(max_iter=30)
+    before, attributes = model.predict(X), dict(vars(model))
+    breaking()
+    with pytest.raises(MemoryError):
+        if call == "partial_fit":
+            model.partial_fit(X, 10.0 * y)
+        elif call == "warm fit":
+            model.fit(X, 10.0 * y)
+        else:
+            model.fit(X[:, :2], 10.0 * y)  # another table
+    assert vars(model).keys() == attributes.keys()
+    assert all(vars(model)[name] is attributes[name] for name in attributes)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
+def test_a_training_that_diverges_keeps_the_earlier_fit():
+    X, y = make_friedman1(150, 5, random_state=0)
+    model = NimbleRegressor(random_state=0, max_iter=20, early_stopping=False).fit(X, y)
+    before = model.predict(X)
+    model.set_params(learning_rate_init=1e30)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="learning_rate_init"):
+        model.fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), before)

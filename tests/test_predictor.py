@@ -1,0 +1,154 @@
+"""What answers is what has learned: fitted networks, in NumPy."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from sknimble import _predictor
+from sknimble._network import ACTIVATIONS as LEARNERS
+from sknimble._network import GrowableNetworks, forward
+from sknimble._predictor import ACTIVATIONS, FittedNetwork, predict_batches
+
+every_activation = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+every_depth = pytest.mark.parametrize("depth", [1, 2, 3])
+
+
+def make_learner(depth=2, size=11.0, dtype=torch.float64):
+    """Return a network with random weights, as the average that is published."""
+    learner = GrowableNetworks(4, 2, depth, [size], 40, [0], gain=1.0, dtype=dtype)
+    generator = torch.Generator().manual_seed(1)
+    for name in ("weights", "average"):
+        generator.manual_seed(1)
+        learner.flat[name].normal_(generator=generator)
+    return learner
+
+
+def publish(learner, n_hidden, activation="silu"):
+    return FittedNetwork.from_state(learner.state(0), n_hidden, activation)
+
+
+def draw_rows(n_rows=50, dtype=np.float64):
+    return np.random.default_rng(2).normal(size=(n_rows, 3)).astype(dtype)
+
+
+def learned(learner, X, size, activation="silu"):
+    """Return the learner's raw output at a size."""
+    rows = torch.tensor(np.hstack([X, np.ones((len(X), 1), X.dtype)]))
+    return forward(learner.average, rows, learner.gates([size]), activation)[0][0].numpy().T
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 11])
+@every_activation
+@every_depth
+def test_a_fitted_network_answers_as_the_learner_does_at_its_size(depth, activation, size):
+    learner, X = make_learner(depth), draw_rows()
+    expected = learned(learner, X, float(size), activation)
+    found = publish(learner, size, activation).raw(X)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@every_activation
+def test_in_single_precision_they_agree_in_single_precision(activation):
+    learner, X = make_learner(2, dtype=torch.float32), draw_rows(dtype=np.float32)
+    found = publish(learner, 11, activation).raw(X)
+    assert found.dtype == np.float32
+    expected = learned(learner, X, 11.0, activation)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@every_activation
+def test_an_activation_is_that_of_the_learner(activation):
+    z = np.linspace(-30, 30, 1001)
+    expected = LEARNERS[activation][0](torch.tensor(z)).numpy()
+    np.testing.assert_allclose(ACTIVATIONS[activation](z.copy()), expected, rtol=1e-12, atol=1e-12)
+
+
+@every_activation
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_activation_does_not_overflow(activation, dtype):
+    z = np.array([-1e4, -700.0, 700.0, 1e4], dtype=dtype)
+    assert np.isfinite(ACTIVATIONS[activation](z)).all()
+
+
+@pytest.mark.parametrize("k", [0, 1, 5, 11])
+@every_depth
+def test_truncated_a_network_is_its_first_neurons(depth, k):
+    learner, X = make_learner(depth), draw_rows()
+    truncated = publish(learner, 11).truncated(k)
+    assert truncated.n_hidden == k
+    np.testing.assert_allclose(
+        truncated.raw(X), learned(learner, X, float(k)), rtol=1e-12, atol=1e-12
+    )
+    np.testing.assert_array_equal(truncated.raw(X), publish(learner, k).raw(X))
+
+
+def test_truncation_leaves_the_original_whole():
+    network, X = publish(make_learner(), 11), draw_rows()
+    before = network.raw(X)
+    network.truncated(3)
+    np.testing.assert_array_equal(network.raw(X), before)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_truncation_can_be_repeated(depth):
+    network, X = publish(make_learner(depth), 11), draw_rows()
+    twice, once = network.truncated(7).truncated(4), network.truncated(4)
+    np.testing.assert_array_equal(twice.raw(X), once.raw(X))
+
+
+@pytest.mark.parametrize(
+    ("depth", "k", "n"),
+    [
+        (1, 0, 2 * 4),
+        (1, 5, 2 * 4 + 5 * 4 + 2 * 5),
+        (3, 5, 2 * 4 + 5 * 4 + 2 * 5 * 6 + 2 * 5),
+    ],
+)
+def test_parameters_are_counted_once_each(depth, k, n):
+    assert publish(make_learner(depth), k).n_parameters == n
+
+
+def test_a_sparse_table_gives_what_the_dense_one_does():
+    network, X = publish(make_learner(), 11), draw_rows()
+    X[X < 0.5] = 0.0
+    np.testing.assert_allclose(network.raw(sp.csr_array(X)), network.raw(X), rtol=1e-12)
+
+
+def test_predicting_leaves_the_table_alone():
+    network, X = publish(make_learner(), 11), draw_rows()
+    before = X.copy()
+    network.raw(X)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize("cells", [1, 60, 10_000])
+@pytest.mark.parametrize("make", [np.asarray, sp.csr_array])
+def test_batches_of_rows_give_what_all_rows_give(monkeypatch, make, cells):
+    learner, X = make_learner(), draw_rows()
+    networks = [publish(learner, 11), publish(learner, 4)]
+    monkeypatch.setattr(_predictor, "_BATCH_CELLS", cells)
+    found = predict_batches(networks, make(X), lambda raws: np.mean(raws, axis=0))
+    expected = (networks[0].raw(X) + networks[1].raw(X)) / 2
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_a_pickled_network_answers_the_same():
+    network, X = publish(make_learner(), 11), draw_rows()
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(network)).raw(X), network.raw(X))
+
+
+def test_predicting_needs_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np\n"
+        "from sknimble._predictor import FittedNetwork\n"
+        "network = FittedNetwork(np.ones((1, 3)), np.ones((2, 3)), [], np.ones((1, 2)), 'silu')\n"
+        "print(network.raw(np.zeros((1, 2)))[0, 0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) == pytest.approx(1.0 + 2.0 / (1.0 + np.exp(-1.0)))

@@ -1,0 +1,173 @@
+"""How long a network trains follows its held-out objective; the rate warms up and anneals."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sknimble._schedule import ANNEAL_STEPS, PATIENCE_STEPS, WARM_UP, Schedule
+
+STEPS_PER_EPOCH = 10
+LONG = 1000  # epochs
+
+
+def make(watched=(True,), max_iter=LONG, patience=5, tol=0.0, anneal=True):
+    return Schedule(np.array(watched), STEPS_PER_EPOCH, max_iter, patience, tol, anneal)
+
+
+def run(schedule, objective):
+    """Train to the end; return per network when it went back and ended, and all rates."""
+    k = len(schedule.watched)
+    back, end, rates = np.full(k, -1), np.full(k, -1), []
+    step = 0
+    while (end < 0).any():
+        rates += [schedule.rate(step + i) for i in range(STEPS_PER_EPOCH)]
+        step += STEPS_PER_EPOCH
+        schedule.observe(step, np.where(schedule.watched, objective(step), np.nan))
+        back[schedule.turn(step) & (back < 0)] = step
+        end[schedule.finished(step) & (end < 0)] = step
+        assert step <= 2 * LONG * STEPS_PER_EPOCH
+    return back, end, np.array(rates)
+
+
+def falling(step):
+    return np.array([1.0 / step])
+
+
+def falling_until(last):
+    return lambda step: np.array([1.0 / min(step, last)])
+
+
+# ------------------------------------------------------------------ the rate
+def test_the_rate_warms_up_to_the_full_one():
+    rates = [make().rate(step)[0] for step in range(2 * WARM_UP)]
+    assert 0 < rates[0] < 0.5
+    assert (np.diff(rates) >= 0).all()
+    assert rates[WARM_UP:] == [1.0] * WARM_UP
+
+
+@given(last=st.integers(10, 3000), watched=st.booleans())
+def test_the_rate_never_rises_after_the_warm_up_and_ends_near_zero(last, watched):
+    _, _, rates = run(make([watched]), falling_until(last))
+    assert ((rates >= 0) & (rates <= 1)).all()
+    assert (np.diff(rates[WARM_UP:, 0]) <= 1e-12).all()
+    assert rates[-1, 0] <= 2 * STEPS_PER_EPOCH / ANNEAL_STEPS
+
+
+def test_the_anneal_is_a_straight_line():
+    _, _, rates = run(make(), falling_until(500))
+    falls = rates[:, 0][(rates[:, 0] < 1) & (np.arange(len(rates)) > WARM_UP)]
+    np.testing.assert_allclose(np.diff(falls, n=2), 0.0, atol=1e-12)
+
+
+# ------------------------------------------------------------------ the length
+@pytest.mark.parametrize("max_iter", [1, 3, 20, 40, 100])
+@pytest.mark.parametrize("watched", [True, False])
+def test_no_training_is_longer_than_max_iter(max_iter, watched):
+    _, end, _ = run(make([watched], max_iter), falling)
+    assert end[0] <= max_iter * STEPS_PER_EPOCH
+
+
+def test_a_network_that_improves_goes_on_to_max_iter():
+    schedule = make(max_iter=300)
+    back, end, _ = run(schedule, falling)
+    assert end[0] == 300 * STEPS_PER_EPOCH
+    assert back[0] == -1
+    assert schedule.limited(end[0])[0]
+
+
+@given(last=st.integers(1, 300))
+def test_a_network_that_stops_improving_goes_back_and_anneals(last):
+    last *= STEPS_PER_EPOCH
+    schedule = make()
+    back, end, _ = run(schedule, falling_until(last))
+    assert schedule.best_step[0] == last
+    assert back[0] >= last + PATIENCE_STEPS
+    assert back[0] + ANNEAL_STEPS <= end[0] < LONG * STEPS_PER_EPOCH
+    assert not schedule.limited(end[0])[0]
+
+
+def test_a_later_best_means_a_longer_training():
+    ends = [run(make(), falling_until(last))[1][0] for last in (100, 1000, 3000)]
+    assert ends == sorted(set(ends))
+
+
+def test_patience_in_epochs_postpones_the_anneal():
+    short, long = (run(make(patience=p), falling_until(100))[0][0] for p in (1, 100))
+    assert long >= 100 + 100 * STEPS_PER_EPOCH > short
+
+
+def test_with_nothing_to_watch_training_has_a_fixed_length():
+    lengths = {run(make([False]), objective)[1][0] for objective in (falling, falling_until(10))}
+    assert len(lengths) == 1
+
+
+def test_without_an_anneal_the_rate_stays_and_training_ends_where_it_is():
+    back, end, rates = run(make(anneal=False), falling_until(100))
+    assert back[0] == -1
+    assert end[0] >= 100 + PATIENCE_STEPS
+    assert (rates[WARM_UP : end[0]] == 1.0).all()
+
+
+def test_without_an_anneal_and_with_nothing_to_watch_max_iter_is_the_length():
+    _, end, _ = run(make([False], max_iter=123, anneal=False), falling)
+    assert end[0] == 123 * STEPS_PER_EPOCH
+
+
+# ------------------------------------------------------------------ what counts as better
+def test_only_a_lower_objective_is_better():
+    schedule = make([True] * 4)
+    assert schedule.observe(10, np.array([1.0, 1.0, 1.0, np.nan])).tolist() == [True] * 3 + [False]
+    better = schedule.observe(20, np.array([0.9, 1.0, np.nan, 0.5]))
+    assert better.tolist() == [True, False, False, True]
+    assert schedule.best.tolist() == [0.9, 1.0, 1.0, 0.5]
+    assert schedule.best_step.tolist() == [20, 10, 10, 20]
+
+
+def test_improvements_within_tol_are_kept_but_win_no_time():
+    tiny = run(make(tol=1e-2), lambda step: np.array([1.0 - 1e-7 * step]))
+    none = run(make(tol=1e-2), lambda step: np.array([1.0]))
+    assert tiny[0][0] == none[0][0]
+
+
+def test_small_improvements_add_up_to_more_than_tol():
+    back, _, _ = run(make(tol=1e-3, max_iter=200), lambda step: np.array([0.999 ** (step / 100)]))
+    assert back[0] == -1
+
+
+def test_an_objective_below_zero_can_improve():
+    schedule = make(tol=1e-2)
+    schedule.observe(10, np.array([-1.0]))
+    assert schedule.observe(20, np.array([-1.1]))[0]
+    assert schedule.mark_step[0] == 20
+
+
+# ------------------------------------------------------------------ several networks
+def test_every_network_has_a_schedule_of_its_own():
+    lasts = [100, 700, 2000]
+
+    def objective(step):
+        return np.array([1.0 / min(step, last) for last in lasts])
+
+    back, end, rates = run(make([True] * 3), objective)
+    for member, last in enumerate(lasts):
+        alone = run(make(), falling_until(last))
+        assert (back[member], end[member]) == (alone[0][0], alone[1][0])
+        np.testing.assert_array_equal(rates[: len(alone[2]), member], alone[2][:, 0])
+
+
+def test_networks_that_stay_go_on_as_before():
+    schedule, alone = make([True, False, True]), make([True, True])
+    schedule.observe(10, np.array([3.0, np.nan, 2.0]))
+    alone.observe(10, np.array([3.0, 2.0]))
+    schedule.keep(np.array([0, 2]))
+    for name in ("watched", "limit", "best", "best_step", "anneal_start"):
+        np.testing.assert_array_equal(getattr(schedule, name), getattr(alone, name))
+
+
+def test_a_schedule_begun_later_counts_from_there():
+    first, later = make(max_iter=50), make(max_iter=50)
+    later.begin_at(1000)
+    np.testing.assert_array_equal(later.limit, first.limit + 1000)
+    later.observe(1010, np.array([1.0]))
+    assert not later.turn(1010 + PATIENCE_STEPS - 10)[0]

@@ -1,0 +1,204 @@
+"""From encoded rows to networks that are ready: tensors, shares of rows, the linear start."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from sknimble import _start
+from sknimble._losses import CrossEntropy, SquaredError
+from sknimble._network import forward
+from sknimble._start import check_memory, make_rows, start_linear, start_training
+
+
+def draw_table(n_rows=60, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n_rows, 3)).astype(dtype)
+    y = X @ [1.0, -2.0, 0.5] + np.sin(3 * X[:, 0]) + 0.1 * rng.normal(size=n_rows)
+    return X, y[:, None]
+
+
+def start(X, y, *, weight=None, held_out=None, validation=None, sizes=(5.0,), max_size=64, **more):
+    """Start networks on a squared error with everything ordinary that is not given."""
+    k = len(sizes)
+    weight = np.ones((k, len(y))) if weight is None else weight
+    loss = more.pop("loss", None) or SquaredError().fit(y, np.ones(len(y)))
+    options = {
+        "depth": 2, "seeds": list(range(k)), "device": "cpu", "activation": "silu",
+        "size_penalty": 1e-3, "target_size": None, "learning_rate": 5e-3, "weight_decay": 0.1,
+        "batch_size": len(y), "max_iter": 50, "tol": 1e-3, "patience": 10,
+        "rng": np.random.RandomState(0),
+    }  # fmt: skip
+    return start_training(
+        X, loss.encode(y), loss, weight=weight, held_out=held_out, validation=validation,
+        sizes=np.array(sizes), max_size=max_size, **(options | more),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------ rows
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_get_a_column_of_ones_and_keep_their_dtype(dtype):
+    X, y = draw_table(dtype=dtype)
+    rows = make_rows(X, y, np.ones((1, len(y))), "cpu")
+    np.testing.assert_array_equal(rows.X[:, :-1], X)
+    assert (rows.X[:, -1] == 1.0).all()
+    assert rows.X.dtype == rows.target.dtype == torch.as_tensor(X).dtype
+
+
+def test_equal_weights_are_no_weights():
+    X, y = draw_table()
+    assert make_rows(X, y, np.full((2, len(y)), 3.0), "cpu").weight is None
+
+
+def test_weights_of_every_network_have_mean_one():
+    X, y = draw_table()
+    weight = np.random.default_rng(0).exponential(size=(3, len(y)))
+    rows = make_rows(X, y, weight, "cpu")
+    np.testing.assert_allclose(rows.weight.mean(dim=1), 1.0)
+    np.testing.assert_allclose(rows.weight / rows.weight[:, :1], weight / weight[:, :1])
+
+
+def test_rows_that_no_network_weighs_are_left_out():
+    X, y = draw_table(6)
+    weight = np.array([[1, 0, 2, 0, 0, 1], [1, 0, 0, 0, 1, 1.0]])
+    rows = make_rows(X, y, weight, "cpu")
+    np.testing.assert_array_equal(rows.X[:, :-1], X[[0, 2, 4, 5]])
+    assert rows.weight.shape == (2, 4)
+
+
+def test_a_sparse_table_becomes_dense_only_batch_by_batch():
+    X, y = draw_table()
+    X[X < 0.7] = 0.0
+    sparse = make_rows(sp.csr_array(X), y, np.ones((1, len(y))), "cpu")
+    assert sp.issparse(sparse.X)
+    dense = make_rows(X, y, np.ones((1, len(y))), "cpu")
+    assert torch.equal(sparse.dense().X, dense.X)
+
+
+def test_the_table_is_left_alone():
+    X, y = draw_table()
+    before = X.copy(), y.copy()
+    for _ in start(X, y, max_iter=5).epochs():
+        pass
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(y, before[1])
+
+
+# ------------------------------------------------------------------ who judges
+def test_networks_that_hold_out_the_same_rows_share_them():
+    X, y = draw_table()
+    held_out = np.zeros((3, len(y)), dtype=bool)
+    held_out[0, :10] = held_out[2, :10] = held_out[1, 10:30] = True
+    parts = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).held_out
+    found = {tuple(part.members.tolist()): len(part.rows) for part in parts}
+    assert found == {(0, 2): 10, (1,): 20}
+
+
+def test_held_out_rows_do_not_train():
+    X, y = draw_table()
+    held_out = np.zeros((2, len(y)), dtype=bool)
+    held_out[0, :10] = held_out[1, 5:15] = True
+    train = start(X, y, held_out=held_out, sizes=(5.0, 5.0)).train
+    assert len(train) == len(y) - 5
+    np.testing.assert_array_equal((train.weight == 0).sum(dim=1), [5, 5])
+
+
+def test_explicit_validation_rows_judge_every_network():
+    X, y = draw_table()
+    validation = X[:7], y[:7], np.ones(7)
+    training = start(X, y, validation=validation, sizes=(5.0, 5.0))
+    (part,) = training.held_out
+    assert part.members.tolist() == [0, 1]
+    assert len(part.rows) == 7
+    assert len(training.train) == len(y)
+
+
+def test_some_networks_may_hold_out_nothing():
+    X, y = draw_table()
+    held_out = np.zeros((2, len(y)), dtype=bool)
+    held_out[1, :10] = True
+    training = start(X, y, held_out=held_out, sizes=(5.0, 5.0))
+    assert [part.members.tolist() for part in training.held_out] == [[1]]
+    assert training.schedule.watched.tolist() == [False, True]
+
+
+def test_with_nothing_held_out_nobody_judges():
+    assert start(*draw_table()).held_out == []
+
+
+# ------------------------------------------------------------------ the linear start
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_before_training_a_network_is_the_linear_model(depth):
+    X, y = draw_table()
+    training = start(X, y, depth=depth, sizes=(20.0,))
+    rows, networks = training.train, training.networks
+    raw = forward(networks.weights, rows.X, networks.gates(networks.size), "silu")[0][0, 0]
+    coef, intercept = training.loss.fit_linear(X, training.loss.encode(y), np.ones(len(y)))
+    np.testing.assert_allclose(raw, X @ np.ravel(coef) + intercept, rtol=1e-12, atol=1e-12)
+
+
+def test_every_network_starts_at_the_linear_model_of_its_own_rows():
+    X, y = draw_table()
+    held_out = np.zeros((2, len(y)), dtype=bool)
+    held_out[1, :30] = True
+    training = start(X, y, held_out=held_out, sizes=(5.0, 5.0))
+    target = training.loss.encode(y)
+    for linear, rows in zip(training.networks.weights.linear, ~held_out):
+        coef, intercept = training.loss.fit_linear(X[rows], target[rows], np.ones(rows.sum()))
+        np.testing.assert_allclose(linear[0], np.append(coef, intercept), rtol=1e-10)
+
+
+def test_equal_rows_share_one_linear_fit():
+    class Counting(SquaredError):
+        calls = 0
+
+        def fit_linear(self, X, target, weight):
+            Counting.calls += 1
+            return super().fit_linear(X, target, weight)
+
+    X, y = draw_table()
+    loss = Counting().fit(y, np.ones(len(y)))
+    networks = start(X, y, sizes=(5.0,) * 4).networks
+    weight = np.ones((4, len(y)))
+    weight[3, :10] = 0.0
+    start_linear(networks, X, y, weight, loss)
+    assert Counting.calls == 2
+
+
+def test_a_fold_that_lacks_a_class_starts_finite():
+    X, _ = draw_table()
+    y = np.eye(3)[np.arange(len(X)) % 3]
+    held_out = (np.arange(len(X)) % 3 == 2)[None]
+    loss = CrossEntropy().fit(y, np.ones(len(y)))
+    training = start(X, y, held_out=held_out, loss=loss)
+    assert torch.isfinite(training.networks.weights.linear).all()
+
+
+# ------------------------------------------------------------------ limits
+def test_an_initial_size_beyond_max_size_is_cut():
+    assert start(*draw_table(), sizes=(50.0, 3.0), max_size=10).networks.size.tolist() == [10, 3]
+
+
+def test_networks_that_cannot_fit_in_memory_are_refused_by_name():
+    with pytest.raises(ValueError, match=r"40 networks of max_size=1000000 .* GiB"):
+        check_memory(40, 1_000_000, 1, 20, 1, 4)
+
+
+def test_the_memory_needed_grows_with_depth(monkeypatch):
+    monkeypatch.setattr(_start, "MEMORY_LIMIT", 2**20)
+    check_memory(1, 500, 1, 20, 1, 4)
+    with pytest.raises(ValueError, match="max_size=500"):
+        check_memory(1, 500, 3, 20, 1, 4)
+
+
+def test_an_unknown_device_is_named():
+    for device in ("cuda", "mps"):
+        present = torch.cuda.is_available() if device == "cuda" else False
+        if not present and not torch.backends.mps.is_available():
+            with pytest.raises(ValueError, match=f"device='{device}'"):
+                _start.find_device(device)
+
+
+def test_the_processor_is_always_there():
+    assert _start.find_device("cpu") == "cpu"
+    assert _start.find_device("auto") in {"cpu", "cuda", "mps"}

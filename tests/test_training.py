@@ -1,0 +1,397 @@
+"""Training descends the objective, keeps the best state, and a batch of networks is each alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from sknimble import _training
+from sknimble._losses import CrossEntropy, SquaredError
+from sknimble._predictor import FittedNetwork
+from sknimble._size import size_loss
+from sknimble._start import start_training
+from sknimble._training import WARM_UP, Divergence
+
+# A constant rate, for as many epochs as asked for: what is learned does not hang on the schedule.
+STEADY = {"anneal": False, "learning_rate": 2e-2}
+
+every_depth = pytest.mark.parametrize("depth", [1, 2, 3])
+
+
+def waves(n_rows=200, noise=0.1, seed=0):
+    """Return a table whose target needs neurons: a wave on a slope, of unit variance."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, (n_rows, 2))
+    y = np.sin(5 * X[:, 0]) + 0.3 * X[:, 1] + noise * rng.normal(size=n_rows)
+    return X, (y / y.std())[:, None]
+
+
+def line(n_rows=200, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, 2))
+    return X, (X[:, :1] + 0.5 * rng.normal(size=(n_rows, 1)))
+
+
+def folds(k, n_rows):
+    return np.arange(n_rows) % k == np.arange(k)[:, None]
+
+
+def start(data, *, weight=None, held_out=None, validation=None, sizes=(8.0,), max_size=64, **more):
+    X, y = data
+    k = len(sizes)
+    weight = np.ones((k, len(y))) if weight is None else np.atleast_2d(weight)
+    loss = more.pop("loss", None) or SquaredError().fit(y, np.ones(len(y)))
+    options = {
+        "depth": 2, "seeds": list(range(k)), "device": "cpu", "activation": "silu",
+        "size_penalty": 1e-3, "target_size": None, "learning_rate": 1e-2, "weight_decay": 0.1,
+        "batch_size": len(y), "max_iter": 60, "tol": 1e-3, "patience": 10,
+        "rng": np.random.RandomState(0),
+    }  # fmt: skip
+    return start_training(
+        X, loss.encode(y), loss, weight=weight, held_out=held_out, validation=validation,
+        sizes=np.array(sizes), max_size=max_size, **(options | more),
+    )  # fmt: skip
+
+
+def train(*arguments, **more):
+    """Train to the end; return the training, finished, and its records."""
+    training = start(*arguments, **more)
+    return training, [record for records in training.epochs() for record in records.values()]
+
+
+def sizes_of(records, member=0):
+    return np.array([record.size for record in records if record.member == member])
+
+
+def assert_same_state(found, expected, rtol):
+    assert found.size == pytest.approx(expected.size, rel=rtol, abs=1e-12)
+    for one, other in zip(found.arrays, expected.arrays, strict=True):
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
+
+
+# ------------------------------------------------------------------ the record
+def test_every_epoch_has_a_record_of_every_network():
+    _, records = train(waves(), sizes=(3.0, 8.0), max_iter=5)
+    assert [(r.epoch, r.member) for r in records] == [(e, m) for e in range(1, 6) for m in (0, 1)]
+
+
+def test_the_objective_is_the_data_loss_and_the_price():
+    _, records = train(waves(), sizes=(3.0, 8.0), size_penalty=np.array([1e-2, 1e-3]), max_iter=70)
+    for record in records:
+        price = size_loss(record.size, [1e-2, 1e-3][record.member])
+        assert record.size_loss == pytest.approx(price, rel=1e-12)
+        assert record.loss == pytest.approx(record.data_loss + record.size_loss, rel=1e-12)
+
+
+def test_validation_loss_is_recorded_where_rows_are_held_out():
+    data = waves()
+    held_out = np.zeros((2, 200), dtype=bool)
+    held_out[1, :50] = True
+    _, records = train(data, held_out=held_out, sizes=(8.0, 8.0), max_iter=3)
+    known = {(record.member, bool(np.isfinite(record.validation_loss))) for record in records}
+    assert known == {(0, False), (1, True)}
+
+
+def test_the_loss_starts_at_that_of_the_linear_model():
+    X, y = line()
+    training, records = train((X, y), max_iter=1, learning_rate=1e-9)
+    coef, intercept = training.loss.fit_linear(X, training.loss.encode(y), np.ones(len(y)))
+    residual = training.loss.encode(y) - X @ np.reshape(coef, (2, 1)) - intercept
+    assert records[0].data_loss == pytest.approx(np.mean(residual**2), rel=1e-9)
+
+
+@every_depth
+@pytest.mark.parametrize(("batch_size", "max_iter"), [(200, 400), (32, 60)])
+def test_training_lowers_the_loss(depth, batch_size, max_iter):
+    _, records = train(waves(), depth=depth, batch_size=batch_size, max_iter=max_iter, **STEADY)
+    assert records[-1].data_loss < 0.5 * records[0].data_loss
+
+
+def test_training_lowers_a_multinomial_loss():
+    X, y = waves()
+    classes = np.eye(3)[np.digitize(y[:, 0], [-0.5, 0.5])]
+    loss = CrossEntropy().fit(classes, np.ones(200))
+    _, records = train((X, classes), loss=loss, max_iter=400, **STEADY)
+    assert records[-1].data_loss < 0.5 * records[0].data_loss
+
+
+def test_the_rate_of_the_record_falls_to_nothing():
+    _, records = train(waves(), max_iter=300)
+    rates = [record.learning_rate for record in records]
+    assert max(rates) == pytest.approx(1e-2)
+    assert rates[-1] < 1e-3
+
+
+# ------------------------------------------------------------------ batches of rows
+@pytest.mark.parametrize("slab", [16384, 70])
+@pytest.mark.parametrize("batch_size", [200, 64, 7, 1])
+def test_a_pass_sees_every_row_once_in_batches_of_nearly_equal_size(monkeypatch, batch_size, slab):
+    monkeypatch.setattr(_training, "_SLAB_ROWS", slab)
+    X, y = waves()
+    training = start((X, y), batch_size=batch_size, weight=np.arange(1.0, 201.0))
+    batches = list(training._batches())
+    lengths = [len(batch) for batch in batches]
+    assert max(lengths) <= batch_size
+    assert max(lengths) - min(lengths) <= 1
+    rows = torch.cat([batch.X for batch in batches])[:, :-1].numpy()
+    order = np.lexsort(rows.T)
+    np.testing.assert_array_equal(rows[order], X[np.lexsort(X.T)])
+    weights = torch.cat([batch.weight for batch in batches], dim=1)[0].numpy()
+    expected = np.arange(1.0, 201.0)[np.lexsort(X.T)] / 100.5
+    np.testing.assert_allclose(weights[order], expected)
+
+
+def test_batches_are_shuffled_anew_every_pass():
+    training = start(waves(), batch_size=50)
+    first, second = (next(iter(training._batches())).X for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_a_full_batch_draws_no_random_number():
+    rng = np.random.RandomState(3)
+    train(waves(), max_iter=3, rng=rng)
+    assert rng.randint(10**9) == np.random.RandomState(3).randint(10**9)
+
+
+# ------------------------------------------------------------------ many networks in one
+PRICES = np.array([1e-2, 1e-3, 1e-4])
+
+
+def assert_member_is_as_if_alone(member, together, alone):
+    for name in ("size", "data_loss", "validation_loss", "utility", "learning_rate"):
+        found = [getattr(r, name) for r in together[1] if r.member == member]
+        expected = [getattr(r, name) for r in alone[1]]
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12, err_msg=name)
+    assert_same_state(together[0].results[member], alone[0].results[0], 1e-10)
+
+
+@pytest.mark.parametrize("batch_size", [200, 64])
+@every_depth
+def test_networks_of_other_prices_and_sizes_do_not_disturb_each_other(depth, batch_size):
+    sizes = (30.0, 8.0, 0.0)
+    common = {"depth": depth, "batch_size": batch_size, "max_iter": 90}
+    together = train(waves(), sizes=sizes, size_penalty=PRICES, **common)
+    for member, (size, price) in enumerate(zip(sizes, PRICES)):
+        rng = np.random.RandomState(0)
+        alone = train(
+            waves(), sizes=(size,), size_penalty=price, seeds=[member], rng=rng, **common
+        )
+        assert_member_is_as_if_alone(member, together, alone)
+
+
+@every_depth
+def test_networks_of_other_folds_do_not_disturb_each_other(depth):
+    held_out = folds(3, 200)
+    common = {"depth": depth, "max_iter": 90}
+    together = train(waves(), sizes=(8.0,) * 3, held_out=held_out, size_penalty=PRICES, **common)
+    for member in range(3):
+        alone = train(
+            waves(), held_out=held_out[[member]], size_penalty=PRICES[member], seeds=[member],
+            **common,
+        )  # fmt: skip
+        assert_member_is_as_if_alone(member, together, alone)
+
+
+def test_networks_that_finish_at_different_times_do_not_disturb_each_other():
+    held_out = folds(2, 120)
+    common = {"max_iter": 1500, "learning_rate": 2e-2, "patience": 1}
+    together = train(
+        line(120), sizes=(8.0, 8.0), held_out=held_out, size_penalty=np.array([1e-1, 1e-5]),
+        **common,
+    )  # fmt: skip
+    lengths = [len(sizes_of(together[1], member)) for member in (0, 1)]
+    assert lengths[0] != lengths[1]
+    for member, price in enumerate((1e-1, 1e-5)):
+        alone = train(
+            line(120), held_out=held_out[[member]], size_penalty=price, seeds=[member], **common
+        )
+        assert len(alone[1]) == lengths[member]
+        np.testing.assert_allclose(
+            sizes_of(together[1], member), sizes_of(alone[1]), rtol=1e-8, atol=1e-9
+        )
+
+
+# ------------------------------------------------------------------ weights of rows
+@every_depth
+def test_a_row_of_weight_zero_is_absent(depth):
+    X, y = waves()
+    weight = (np.arange(200) % 3 > 0).astype(float)
+    loss = SquaredError().fit(y, weight)
+    kept = weight > 0
+    common = {"depth": depth, "loss": loss, "max_iter": 60}
+    weighted, _ = train((X, y), weight=weight, **common)
+    absent, _ = train((X[kept], y[kept]), **common)
+    assert_same_state(weighted.results[0], absent.results[0], 1e-8)
+
+
+def test_a_row_that_only_some_networks_weigh_is_absent_to_the_others():
+    X, y = waves()
+    loss = SquaredError().fit(y, np.ones(200))
+    weight = np.ones((2, 200))
+    weight[0, ::3] = 0.0
+    training = start((X, y), weight=weight, sizes=(8.0, 8.0), loss=loss)
+    kept = weight[0] > 0
+    alone = start((X[kept], y[kept]), loss=loss)
+    alone.scale = training.scale  # the unit of the loss is that of all rows
+    for one in (training, alone):
+        for _ in one.epochs():
+            pass
+    assert_same_state(training.results[0], alone.results[0], 1e-8)
+
+
+def test_a_row_of_weight_two_is_two_rows():
+    X, y = waves()
+    weight = 1.0 + np.arange(200) % 3
+    loss = SquaredError().fit(y, weight)
+    twice = np.repeat(np.arange(200), weight.astype(int))
+    weighted, _ = train((X, y), weight=weight, loss=loss)
+    repeated, _ = train((X[twice], y[twice]), loss=loss)
+    assert_same_state(weighted.results[0], repeated.results[0], 1e-8)
+
+
+def test_a_held_out_row_of_weight_zero_judges_nothing():
+    X, y = waves()
+    held_out = (np.arange(200) < 60)[None]
+    weight = np.ones(200)
+    weight[:30] = 0.0
+    spoiled = y.copy()
+    spoiled[:30] = 100.0
+    loss = SquaredError().fit(y, weight)
+    common = {"held_out": held_out, "weight": weight, "loss": loss, "max_iter": 30}
+    clean, spoilt = (train((X, target), **common)[1] for target in (y, spoiled))
+    assert [r.validation_loss for r in clean] == [r.validation_loss for r in spoilt]
+
+
+# ------------------------------------------------------------------ the size
+def test_no_size_is_judged_before_its_scouts_have_had_steps_to_learn():
+    _, records = train(waves(), max_iter=WARM_UP)
+    assert set(sizes_of(records)) == {8.0}
+
+
+def test_a_higher_price_makes_a_smaller_network():
+    prices = np.array([1e-5, 1e-3, 1e-1])
+    training, _ = train(
+        waves(), sizes=(8.0,) * 3, seeds=[0, 0, 0], size_penalty=prices, max_iter=600
+    )
+    sizes = [training.results[member].size for member in range(3)]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_neurons_are_added_where_they_are_needed_and_removed_where_not():
+    _, needed = train(waves(), sizes=(1.0,), max_iter=600)
+    _, unneeded = train(line(), sizes=(30.0,), size_penalty=1e-2, max_iter=600)
+    assert sizes_of(needed).max() > 3.0
+    assert sizes_of(unneeded)[-1] < 3.0
+
+
+@pytest.mark.parametrize("start_size", [0.0, 40.0])
+@pytest.mark.parametrize("target_size", [0, 12])
+def test_a_target_with_a_high_price_is_reached_from_either_side(target_size, start_size):
+    training, _ = train(
+        waves(), sizes=(start_size,), target_size=target_size, size_penalty=1.0, max_iter=600
+    )
+    assert training.results[0].size == pytest.approx(target_size, abs=0.5)
+
+
+def test_the_size_stays_within_max_size():
+    _, records = train(waves(), size_penalty=0.0, max_size=11, max_iter=600)
+    assert sizes_of(records).max() == pytest.approx(11.0)
+
+
+def test_without_room_for_neurons_training_is_that_of_the_linear_path():
+    training, records = train(line(), sizes=(0.0,), max_size=0)
+    assert set(sizes_of(records)) == {0.0}
+    assert training.results[0].arrays[0].shape == (1, 3)
+
+
+RECIPES = {
+    "ordinary": {"learning_rate": 1e-2, "weight_decay": 0.1},
+    "high rate": {"learning_rate": 5e-2, "weight_decay": 0.1},
+    "strong decay": {"learning_rate": 2e-2, "weight_decay": 0.4},
+}
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@every_depth
+def test_a_network_that_begins_with_nothing_finds_the_neurons_it_needs(depth, recipe):
+    _, records = train(
+        waves(300), depth=depth, sizes=(0.0,), max_iter=600, anneal=False, **RECIPES[recipe]
+    )
+    assert records[-1].size > 2.0
+    assert records[-1].data_loss < 0.4 * records[0].data_loss
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@every_depth
+def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
+    training = start(waves(300), depth=depth, max_iter=700, anneal=False, **RECIPES[recipe])
+    records = []
+    for epoch in training.epochs():
+        records.append(epoch[0])
+        if training.epoch == 100:
+            with torch.inference_mode():
+                training.networks.size[:] = 0.0
+                training.networks.follow_size()
+                training._aim()
+    assert min(sizes_of(records)) < 1.0
+    assert records[-1].size > 2.0
+    assert records[-1].data_loss < 0.4 * records[0].data_loss
+
+
+# ------------------------------------------------------------------ the best state
+def held_out_objective(training, state, price):
+    """Return the objective of a state on the held-out rows, by the network that predicts."""
+    rows = training.held_out[0].rows
+    network = FittedNetwork.from_state(state, round(state.size), "silu")
+    error = network.raw(rows.X[:, :-1].numpy()) - rows.target.numpy()
+    return float(np.mean(error**2)) * training.scale + price * state.size
+
+
+@pytest.mark.parametrize("price", [1e-1, 1e-3])
+@pytest.mark.parametrize("data", [waves, line])
+def test_what_is_published_is_the_best_that_held_out_rows_have_seen(data, price):
+    held_out = (np.arange(200) < 60)[None]
+    training = start(data(), held_out=held_out, size_penalty=price, max_iter=300)
+    linear = held_out_objective(training, training.networks.state(0)._replace(size=0.0), price)
+    records = [records[0] for records in training.epochs()]
+    objectives = [record.validation_loss + record.size_loss for record in records]
+    published = held_out_objective(training, training.results[0], price)
+    assert published == pytest.approx(min(linear, *objectives), rel=1e-9)
+
+
+def test_the_linear_model_is_published_where_nothing_beats_it():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2))
+    y = 5 * X[:, :1] + rng.normal(size=(100, 1))
+    training, _ = train((X, y), held_out=(np.arange(100) < 30)[None], size_penalty=10.0)
+    assert training.results[0].size == 0.0
+    first = start((X, y), held_out=(np.arange(100) < 30)[None])
+    np.testing.assert_array_equal(
+        training.results[0].arrays[0], first.networks.weights.linear[0].numpy()
+    )
+
+
+def test_without_judges_the_last_state_is_published():
+    training, records = train(waves())
+    assert training.results[0].size == records[-1].size
+
+
+def test_training_may_be_stopped_at_any_epoch():
+    training = start(waves(), sizes=(3.0, 8.0))
+    epochs = training.epochs()
+    for _ in range(4):
+        next(epochs)
+    training.stop()
+    assert list(epochs) == []
+    assert sorted(training.results) == [0, 1]
+
+
+# ------------------------------------------------------------------ divergence
+@pytest.mark.parametrize("batch_size", [200, 16])
+@pytest.mark.parametrize("held_out", [None, (np.arange(200) < 60)[None]], ids=["all", "split"])
+@pytest.mark.parametrize("learning_rate", [1e20, 1e150])
+def test_a_loss_that_is_no_number_ends_in_a_divergence(learning_rate, held_out, batch_size):
+    with pytest.raises(Divergence, match="not finite"):
+        train(
+            waves(), held_out=held_out, learning_rate=learning_rate, batch_size=batch_size,
+            max_iter=300,
+        )  # fmt: skip
