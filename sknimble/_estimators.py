@@ -19,6 +19,7 @@ from sklearn.utils import (
 )
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -38,6 +39,16 @@ from ._tables import TableEncoder, validate_table
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 20_000
 LARGEST_TARGET = 1e150
+
+
+def _takes_pieces(estimator):
+    """Return True, or say why `partial_fit` is not there."""
+    if estimator.early_stopping is True:
+        raise AttributeError(
+            "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
+            "early_stopping='auto' or False"
+        )
+    return True
 
 
 class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
@@ -170,11 +181,6 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _partial_fit(self, X, y, classes, sample_weight):
         """Make one pass over the rows, the first of all or one more."""
         self._check_sizes()
-        if self.early_stopping is True:
-            raise ValueError(
-                "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
-                "early_stopping='auto' or False"
-            )
         begin = not self._is_begun()
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         rows = self._encode(X, y, weight, begin=begin, classes=classes)
@@ -282,11 +288,11 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             Z, self._loss.encode(target), self._loss,
             weight=np.broadcast_to(weight, (k, n)), held_out=held_out, validation=validation,
             sizes=self._sizes, max_size=self.max_size, depth=self.n_hidden_layers, seeds=seeds,
-            device=find_device(self.device), published=None if begin else self._networks,
-            progress=None if begin else self._progress, epoch=0 if begin else self.n_iter_,
+            device=find_device(self.device), n_plain=self._table.n_plain_features_,
+            published=None if begin else self._networks, progress=None if begin else self._progress, epoch=0 if begin else self.n_iter_,
             activation=self.activation, size_penalty=self.size_penalty,
             target_size=self.target_size, learning_rate=self.learning_rate_init,
-            weight_decay=self.alpha, batch_size=self._batch_size(n), max_iter=max_iter,
+            weight_decay=self.alpha, batch_size=self._batch_size(n, hold_out), max_iter=max_iter,
             tol=self.tol, patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed),
             anneal=anneal,
         )  # fmt: skip
@@ -309,11 +315,11 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return n_rows >= EARLY_STOPPING_ROWS
         return self.early_stopping
 
-    def _batch_size(self, n_rows):
-        """Return the rows per step."""
+    def _batch_size(self, n_rows, again):
+        """Return the rows per step: fewer, for more steps, if rows are not seen again."""
         if self.batch_size != "auto":
             return min(self.batch_size, n_rows)
-        return n_rows if n_rows < EARLY_STOPPING_ROWS else int(np.clip(n_rows // 16, 32, 256))
+        return n_rows if n_rows < EARLY_STOPPING_ROWS else int(np.clip(n_rows // (16 if again else 32), 32, 256))
 
     def _run(self, training, history, X, y, metadata):
         """Train to the end, or to where a callback or Ctrl-C ends it; return all records."""
@@ -507,18 +513,18 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
         same price.
     n_hidden_layers : {1, 2, 3}, default=2
         Hidden layers, all with the same number of awake neurons.
-    activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
         Of every hidden neuron.
-    n_estimators : int, default=1
+    n_estimators : int, default=4
         Networks trained together, each with a size of its own and with other rows held out;
         their predictions are averaged.
     categorical_features : "from_dtype", array-like of bool, int or str, or None, \
             default="from_dtype"
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
-    encoding : {"none", "piecewise"}, default="none"
+    encoding : {"none", "piecewise"}, default="piecewise"
         "piecewise" adds a piecewise-linear encoding of every column of numbers.
-    learning_rate_init : float, default=5e-3
+    learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
     alpha : float, default=0.1
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
@@ -528,7 +534,7 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
         rows, at least 32 and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
-    tol : float, default=1e-3
+    tol : float, default=1e-2
         Share by which the held-out objective must improve to count as an improvement.
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
@@ -645,9 +651,9 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
 
     def __init__(
         self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=8,
-        max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=1,
-        categorical_features="from_dtype", encoding="none", learning_rate_init=5e-3, alpha=0.1,
-        batch_size="auto", max_iter=1000, tol=1e-3, n_iter_no_change=10, early_stopping="auto",
+        max_size=512, target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
+        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2, alpha=0.1,
+        batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10, early_stopping="auto",
         validation_fraction=0.15, warm_start=False, device="cpu", random_state=None, verbose=0,
     ):  # fmt: skip
         super().__init__(
@@ -688,6 +694,7 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
         _check_outputs(y, self._shape, name)
         return y.reshape(len(y), -1)
 
+    @available_if(_takes_pieces)
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -803,18 +810,18 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
         same price.
     n_hidden_layers : {1, 2, 3}, default=2
         Hidden layers, all with the same number of awake neurons.
-    activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
         Of every hidden neuron.
-    n_estimators : int, default=1
+    n_estimators : int, default=4
         Networks trained together, each with a size of its own and with other rows held out;
         their predictions are averaged.
     categorical_features : "from_dtype", array-like of bool, int or str, or None, \
             default="from_dtype"
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
-    encoding : {"none", "piecewise"}, default="none"
+    encoding : {"none", "piecewise"}, default="piecewise"
         "piecewise" adds a piecewise-linear encoding of every column of numbers.
-    learning_rate_init : float, default=5e-3
+    learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
     alpha : float, default=0.1
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
@@ -824,7 +831,7 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
         rows, at least 32 and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
-    tol : float, default=1e-3
+    tol : float, default=1e-2
         Share by which the held-out objective must improve to count as an improvement.
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
@@ -920,9 +927,9 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
 
     def __init__(
         self, *, class_weight=None, size_penalty=1e-4, initial_size=8, max_size=512,
-        target_size=None, n_hidden_layers=2, activation="silu", n_estimators=1,
-        categorical_features="from_dtype", encoding="none", learning_rate_init=5e-3, alpha=0.1,
-        batch_size="auto", max_iter=1000, tol=1e-3, n_iter_no_change=10, early_stopping="auto",
+        target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
+        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2, alpha=0.1,
+        batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10, early_stopping="auto",
         validation_fraction=0.15, warm_start=False, device="cpu", random_state=None, verbose=0,
     ):  # fmt: skip
         super().__init__(
@@ -980,6 +987,7 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
             return codes[:, None].astype(float)
         return np.eye(len(self.classes_))[codes]
 
+    @available_if(_takes_pieces)
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

@@ -47,8 +47,8 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     ----------
     n_rows : int
     strata : ndarray of shape (n_rows,) or None
-        Class of every row; each part then keeps the shares of the classes, and no class is
-        held out whole.
+        Class of every row; each part then keeps the shares of the classes. No class is held
+        out whole: where all have a single row, nothing is.
     n_estimators : int
         K.
     validation_fraction : float
@@ -81,8 +81,6 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
         mask[parts[member % len(parts)]] = True
         if strata is not None:
             mask[~np.isin(strata, strata[~mask])] = False
-        if not mask.any():
-            raise _too_few(validation_fraction, n_rows, "every class has a single row")
     return masks
 
 

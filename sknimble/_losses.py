@@ -24,11 +24,11 @@ from copy import copy
 
 import numpy as np
 from scipy.special import expit, softmax
-from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 LINEAR_ROUNDS = 5  # ridge regressions that a robust linear start takes
 TINY = float(np.finfo(np.float32).eps)
-NEWTON_INPUTS = 300  # up to this many, a Hessian costs less than many gradients
+SCORING_ROUNDS = 10  # those of a linear start with a log link
 LOWEST_SHARE = 1e-6  # smallest prediction of a log link, as a share of the mean target
 
 
@@ -49,16 +49,20 @@ def normalisation(loss, target, weight):
     float
         Normaliser of the data loss.
     """
+    raw = np.zeros_like(target) + loss.baseline(target, weight)
+    return max(_mean_loss(loss, raw, target, weight), loss.least)
+
+
+def _mean_loss(loss, raw, target, weight):
+    """Return the weighted mean loss of raw outputs, shape (n, o)."""
     import torch
 
-    constant = torch.as_tensor(loss.baseline(target, weight))[None, :, None]
-    targets = torch.as_tensor(target, dtype=constant.dtype).T
-    rows = loss.value(constant.expand(1, -1, targets.shape[1]), targets)[0].numpy()
-    return max(float(np.average(rows, weights=weight)), loss.least)
+    rows = loss.value(torch.as_tensor(raw.T)[None], torch.as_tensor(target.T))
+    return float(np.average(rows[0].numpy(), weights=weight))
 
 
 class SquaredError:
-    """Mean over outputs of ``(raw - target)**2``, on a standardised target.
+    """Half the sum over outputs of ``(raw - target)**2``, on a standardised target.
 
     Predictions are clipped to the range of the training target.
     """
@@ -92,11 +96,11 @@ class SquaredError:
 
     def value(self, raw, target):
         """Return the loss of every row."""
-        return (raw - target).square_().mean(dim=1)
+        return (raw - target).square_().sum(dim=1).mul_(0.5)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""
-        return (raw - target).mul_(2.0 / raw.shape[1])
+        return raw - target
 
     def baseline(self, target, weight):
         """Return the weighted mean."""
@@ -290,16 +294,36 @@ class _LogLink:
         """Return the logarithm of the weighted mean."""
         return np.log(np.average(target, axis=0, weights=weight).clip(LOWEST_SHARE))
 
-    def _fit_linear(self, model, X, target, weight):
-        """Fit a generalised linear model to every output whose target is not all zero."""
-        narrow = X.shape[1] <= NEWTON_INPUTS
-        model.set_params(alpha=1.0 / weight.sum(), solver="newton-cholesky" if narrow else "lbfgs")
-        coef = np.zeros((target.shape[1], X.shape[1]))
-        intercept = self.baseline(target, weight)
+    def fit_linear(self, X, target, weight):
+        """Fit generalised linear models with a ridge penalty, one for every output."""
+        coef, intercept = np.zeros((target.shape[1], X.shape[1])), self.baseline(target, weight)
         for j in np.flatnonzero(target.any(axis=0)):
-            model.fit(X, target[:, j], sample_weight=weight)
-            coef[j], intercept[j] = model.coef_, model.intercept_
+            start = coef[j], intercept[j]
+            coef[j], intercept[j] = self._score(X, target[:, [j]], weight, start)
         return coef, intercept
+
+    def _score(self, X, target, weight, best):
+        """Improve a coefficient vector and an intercept by Fisher scoring, halving bad steps.
+
+        Every step is a ridge regression of a working target. McCullagh and Nelder,
+        "Generalized linear models", section 2.5.
+        """
+        lowest = _mean_loss(self, np.full_like(target, best[1]), target, weight)
+        for _ in range(SCORING_ROUNDS):
+            raw = np.clip(X @ best[0] + best[1], self.low_, self.high_)
+            rows = weight * self._information(np.exp(raw))
+            model = Ridge().fit(X, raw + target[:, 0] / np.exp(raw) - 1.0, sample_weight=rows)
+            for share in (1.0, 0.5, 0.25, 0.125):
+                coef = best[0] + share * (model.coef_ - best[0])
+                intercept = best[1] + share * (model.intercept_ - best[1])
+                loss = _mean_loss(self, (X @ coef + intercept)[:, None], target, weight)
+                loss += 0.5 * coef @ coef / weight.sum()
+                if loss < lowest + 1e-9:  # rounding must not decide how many steps are made
+                    break
+            else:
+                break
+            best, lowest = (coef, intercept), loss
+        return best
 
 
 class Poisson(_LogLink):
@@ -320,9 +344,9 @@ class Poisson(_LogLink):
         """Return the derivative of `value` in ``raw``."""
         return raw.clamp(max=self.high_).exp_().sub_(target).mul_(1.0 / raw.shape[1])
 
-    def fit_linear(self, X, target, weight):
-        """Fit Poisson regression."""
-        return self._fit_linear(PoissonRegressor(max_iter=1000), X, target, weight)
+    def _information(self, mean):
+        """Return the Fisher information of rows about the logarithm of their mean."""
+        return mean
 
 
 class Gamma(_LogLink):
@@ -344,9 +368,9 @@ class Gamma(_LogLink):
         ratio = raw.clamp(min=self.low_).neg_().exp_().mul_(target)
         return (1.0 - ratio).mul_(1.0 / raw.shape[1])
 
-    def fit_linear(self, X, target, weight):
-        """Fit gamma regression."""
-        return self._fit_linear(GammaRegressor(max_iter=1000), X, target, weight)
+    def _information(self, mean):
+        """Return the Fisher information of rows about the logarithm of their mean."""
+        return np.ones_like(mean)
 
 
 REGRESSION_LOSSES = {

@@ -103,8 +103,8 @@ def forward(parameters, X, gates, activation):
     Parameters
     ----------
     parameters : Parameters
-    X : Tensor of shape (B, d)
-        Rows, with a trailing column of ones.
+    X : Tensor of shape (B, d) or (K, B, d)
+        Rows, with a trailing column of ones: the same for all networks, or those of each.
     gates : Tensor of shape (K, 1, C) or None
         How awake every neuron is; None means all are.
     activation : {"relu", "tanh", "silu", "gelu"}
@@ -118,9 +118,12 @@ def forward(parameters, X, gates, activation):
     """
     function = ACTIVATIONS[activation][0]
     n_networks, n_outputs, n_neurons = parameters.output.shape
-    rows, n_rows = X.t(), X.shape[0]
-    raw = torch.mm(parameters.linear_matrix, rows).view(n_networks, n_outputs, n_rows)
-    z = torch.mm(parameters.first_matrix.t(), rows).view(n_networks, n_neurons, n_rows)
+    rows, n_rows = X.mT, X.shape[-2]
+    if X.dim() == 3:
+        raw, z = torch.bmm(parameters.linear, rows), torch.bmm(parameters.first, rows)
+    else:
+        raw = torch.mm(parameters.linear_matrix, rows).view(n_networks, n_outputs, n_rows)
+        z = torch.mm(parameters.first_matrix.t(), rows).view(n_networks, n_neurons, n_rows)
     cache = []
     for bias, outgoing in zip(parameters.biases, parameters.hidden, strict=True):
         weight = outgoing if gates is None else outgoing * gates
@@ -136,7 +139,7 @@ def forward(parameters, X, gates, activation):
 def value(parameters, X, target, weight, gates, activation, loss):
     """Return the weighted mean loss of K networks on one batch, shape (K,).
 
-    ``target`` has shape (o, B), ``weight`` (K, B); other shapes as in `forward`.
+    ``target`` has shape (o, B) or (K, o, B), ``weight`` (K, B); other shapes as in `forward`.
     """
     raw, _ = forward(parameters, X, gates, activation)
     return (loss.value(raw, target) * weight).sum(dim=1)
@@ -149,7 +152,7 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     ----------
     parameters, X, gates, activation
         As in `forward`.
-    target : Tensor of shape (o, B)
+    target : Tensor of shape (o, B) or (K, o, B)
         Encoded targets.
     weight : Tensor of shape (K, B)
         Row weights that already carry the division by the number of rows.
@@ -164,8 +167,7 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     """
     backward = ACTIVATIONS[activation][1]
     raw, cache = forward(parameters, X, gates, activation)
-    d_z = loss.gradient(raw, target).mul_(weight.unsqueeze(1))
-    torch.mm(d_z.flatten(0, 1), X, out=out.linear_matrix)
+    d_raw = d_z = loss.gradient(raw, target).mul_(weight.unsqueeze(1))
     layers = [*out.hidden, out.output]
     for layer in range(len(cache) - 1, -1, -1):
         z, h, outgoing = cache[layer]
@@ -175,7 +177,12 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
         d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
         if layer:
             torch.sum(d_z, dim=2, keepdim=True, out=out.biases[layer - 1])
-    torch.mm(X.t(), d_z.flatten(0, 1).t(), out=out.first_matrix)
+    if X.dim() == 3:
+        torch.bmm(d_raw, X, out=out.linear)
+        out.first.mT.copy_(torch.bmm(X.mT, d_z.mT))  # several times as fast as d_z X
+    else:
+        torch.mm(d_raw.view(-1, X.shape[0]), X, out=out.linear_matrix)
+        torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
     return raw
 
 
@@ -249,6 +256,7 @@ class GrowableNetworks:
         self.size = np.array(sizes, dtype=float)
         self.end = np.zeros(len(self.seeds), dtype=int)
         self.options = dict(dtype=dtype, device=device)
+        self.steps = torch.zeros((), device=device)  # what the optimiser is told
         vars(self).update(self._allocate(0))
         self.follow_size()
 
@@ -276,8 +284,8 @@ class GrowableNetworks:
         flat = {name: torch.zeros(sum(lengths), **self.options) for name in self.BUFFERS}
         views = {name: view_parameters(flat[name], shapes, self.depth) for name in self.BUFFERS}
         start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
-        undecayed = [flat[name][:start] for name in self.OPTIMISED]
-        decayed = [flat[name][start:] for name in self.OPTIMISED]
+        undecayed = [[flat[name][:start]] for name in self.OPTIMISED]
+        decayed = [[flat[name][start:]] for name in self.OPTIMISED]
         return dict(flat=flat, undecayed=undecayed, decayed=decayed, **views)
 
     def _reallocate(self, capacity, members):
@@ -309,11 +317,14 @@ class GrowableNetworks:
         The window moves down only when it is two blocks too long, so that a size that
         trembles does not lose its scouts. Return whether anything changed.
         """
-        wanted = window_end(self.size, self.max_size)
-        changed = (wanted > self.end) | (wanted <= self.end - 2 * BLOCK)
-        if not changed.any():
+        start, ends = self.end, self.end.tolist()
+        for member, size in enumerate(self.size.tolist()):
+            wanted = window_end(size, self.max_size)
+            if wanted > ends[member] or wanted <= ends[member] - 2 * BLOCK:
+                ends[member] = wanted
+        if ends == start.tolist():
             return False
-        start, self.end = self.end, np.where(changed, wanted, self.end)
+        self.end = np.array(ends, dtype=int)
         self.reserve(int(self.end.max()))
         for member in np.flatnonzero(self.end > start):
             self._wake(member, start[member], self.end[member])
@@ -346,15 +357,17 @@ class GrowableNetworks:
     def gates(self, sizes):
         """Return the gates of shape (K, 1, C) at the given sizes; None if all are open."""
         sizes = np.asarray(sizes, dtype=float)
-        if (sizes >= self.capacity).all():
+        if min(sizes.tolist(), default=0.0) >= self.capacity:
             return None
         return torch.as_tensor(gate(sizes, self.capacity)[:, None], **self.options)
 
     # -- state
     def set_linear(self, member, coef, intercept):
-        """Start the linear path at coefficients (o, d - 1) and intercepts (o,)."""
-        coef, intercept = np.reshape(coef, (self.n_outputs, -1)), np.reshape(intercept, (-1, 1))
-        start = torch.as_tensor(np.hstack([coef, intercept]), **self.options)
+        """Start the linear path at coefficients of leading inputs, (o, .), and intercepts (o,)."""
+        start = np.zeros((self.n_outputs, self.n_inputs))
+        coef = np.reshape(coef, (self.n_outputs, -1))
+        start[:, : coef.shape[1]], start[:, -1] = coef, np.ravel(intercept)
+        start = torch.as_tensor(start, **self.options)
         self.weights.linear[member] = self.average.linear[member] = start
 
     def state(self, member, name="average"):

@@ -26,22 +26,16 @@ def adamw_step(networks, learning_rates, weight_decay, step):
     """
     weights, fastest = networks.flat["weights"], max(learning_rates)
     before = weights.clone() if min(learning_rates) < fastest else None
-    count = torch.tensor(float(step), device=weights.device)
+    networks.steps.fill_(step)
     for buffers, decay in ((networks.undecayed, 0.0), (networks.decayed, weight_decay)):
-        _fused(*buffers, count, fastest, decay)
+        torch._fused_adamw_(
+            *buffers, [], [networks.steps], lr=fastest, beta1=BETA1, beta2=BETA2,
+            weight_decay=decay, eps=EPSILON, amsgrad=False, maximize=False,
+        )  # fmt: skip
     if before is not None:
         _shorten(networks.weights, networks.view(before), learning_rates)
     decay = min(AVERAGE_DECAY, (1.0 + step) / (10.0 + step))
     networks.flat["average"].lerp_(weights, 1.0 - decay)
-
-
-def _fused(weights, gradient, moment1, moment2, count, learning_rate, weight_decay):
-    """Call the fused kernel."""
-    torch._fused_adamw_(
-        [weights], [gradient], [moment1], [moment2], [], [count],
-        lr=learning_rate, beta1=BETA1, beta2=BETA2, weight_decay=weight_decay,
-        eps=EPSILON, amsgrad=False, maximize=False,
-    )  # fmt: skip
 
 
 def _shorten(weights, before, learning_rates):

@@ -67,6 +67,24 @@ class FittedNetwork:
         first, output = arrays[depth][:k].copy(), arrays[-1][:, :k].copy()
         return cls(arrays[0], first, hidden if k else [], output, activation)
 
+    def __getstate__(self):
+        # All weights in one array: a file spends more on an array than on its numbers.
+        arrays = self.arrays(1 + len(self.hidden))
+        shapes = np.array([array.shape for array in arrays])
+        flat = np.concatenate([array.ravel() for array in arrays])
+        return {"flat": flat, "shapes": shapes, "activation": self.activation}
+
+    def __setstate__(self, state):
+        shapes, depth = state["shapes"], len(state["shapes"]) // 2
+        pieces = np.split(state["flat"], np.cumsum(shapes.prod(axis=1))[:-1])
+        arrays = [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
+        layers = zip(arrays[depth + 1 : -1], arrays[1:depth], strict=True)
+        vars(self).update(
+            linear=arrays[0], first=arrays[depth], output=arrays[-1],
+            hidden=[np.concatenate(layer, axis=1) for layer in layers],
+            activation=state["activation"],
+        )  # fmt: skip
+
     def arrays(self, depth):
         """Return the arrays of a learner of this depth, as `from_state` takes them."""
         hidden = self.hidden or [np.empty((0, 1), self.linear.dtype)] * (depth - 1)

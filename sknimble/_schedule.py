@@ -9,7 +9,8 @@ a small noisy table that peaks after 100 steps is done after 400, and a hard one
 import numpy as np
 
 WARM_UP = 40  # steps of rising learning rate, in which no size is judged
-PATIENCE_STEPS, PATIENCE_SHARE = 200, 0.3  # exploring without improvement
+PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
+FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
 FIXED_STEPS = 600  # length of a training with nothing to watch
 
@@ -46,11 +47,12 @@ class Schedule:
         self.limit = np.where(watched, limit, fixed)
         self.best, self.best_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.mark, self.mark_step = np.full(k, np.inf), np.zeros(k, dtype=int)
+        self.first_step = 0
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
 
     def begin_at(self, step):
         """Go on after so many steps: limits and patience count from here."""
-        for name in ("limit", "best_step", "mark_step"):
+        for name in ("limit", "best_step", "mark_step", "first_step"):
             setattr(self, name, getattr(self, name) + step)
 
     def rate(self, step):
@@ -61,8 +63,13 @@ class Schedule:
         return [warm * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n in anneals]
 
     def observe(self, step, objective):
-        """Record held-out objectives (nan: none); return which are the best so far."""
-        better = objective < self.best
+        """Record held-out objectives (nan: none); return which are the best so far.
+
+        What replaces the first candidate, the linear model, must be better by ``tol``: less
+        than that is luck.
+        """
+        margin = np.where(self.best_step == self.first_step, self.tol * np.abs(self.best), 0.0)
+        better = objective < self.best - np.where(np.isfinite(margin), margin, 0.0)
         self.best[better], self.best_step[better] = objective[better], step
         marked = objective < self.mark * (1.0 - self.tol * np.sign(self.mark))
         self.mark[marked], self.mark_step[marked] = objective[marked], step
@@ -83,7 +90,8 @@ class Schedule:
 
     def _stuck(self, step):
         """Tell which watched, exploring networks have stopped improving."""
-        patience = max(self.patience_steps, PATIENCE_SHARE * step)
+        first = np.where(self.best_step == self.first_step, FIRST_STEPS, 0)
+        patience = np.maximum(first, max(self.patience_steps, PATIENCE_SHARE * step))
         return self.watched & np.isinf(self.anneal_start) & (step - self.mark_step >= patience)
 
     def finished(self, step):

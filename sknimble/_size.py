@@ -1,4 +1,4 @@
-"""The mathematics of size: pure functions of numbers and arrays, no torch and no state.
+"""The mathematics of size: pure functions of numbers, no torch and no state.
 
 One weight, N, says how many hidden neurons are awake. The network descends
 
@@ -11,6 +11,9 @@ window. By the fundamental theorem of calculus, with W held fixed,
 
 u is the *utility* of one more neuron. ``docs/sizing.md`` derives every line.
 """
+
+import math
+import sys
 
 import numpy as np
 
@@ -102,10 +105,11 @@ def size_slope(size, size_penalty, target_size=None):
 SCOUTS = 4
 WINDOW = 0.25
 BLOCK = 8
+_TINY = sys.float_info.min
 
 
 def window_end(size, max_size):
-    """Return N + W, the number of neurons that train, as an int array.
+    """Return N + W, the number of neurons that train.
 
     W is about a quarter of N and at least `SCOUTS` neurons; the end is rounded up to a
     multiple of `BLOCK`, the unit in which memory is reserved, so that rounding is scouts
@@ -113,18 +117,17 @@ def window_end(size, max_size):
 
     Parameters
     ----------
-    size : float or ndarray
+    size : float
         The size weight N.
     max_size : int
         No end lies beyond it.
 
     Returns
     -------
-    int or ndarray of int
+    int
         ``min(max_size, ceil((N (1 + WINDOW) + SCOUTS) / BLOCK) * BLOCK)``.
     """
-    end = np.ceil((np.asarray(size) * (1.0 + WINDOW) + SCOUTS) / BLOCK) * BLOCK
-    return np.minimum(end, max_size).astype(int)
+    return min(max_size, math.ceil((size * (1.0 + WINDOW) + SCOUTS) / BLOCK) * BLOCK)
 
 
 def utility(loss_at_size, loss_at_end, size, end):
@@ -132,20 +135,18 @@ def utility(loss_at_size, loss_at_end, size, end):
 
     Parameters
     ----------
-    loss_at_size, loss_at_end : float or ndarray
+    loss_at_size, loss_at_end : float
         ``L(w, N)`` and ``L(w, N + W)`` on the same rows.
-    size, end : float or ndarray
+    size, end : float
         N and N + W.
 
     Returns
     -------
-    float or ndarray
+    float
         ``(L(w, N) - L(w, N + W)) / W``; 0 where the window is empty, that is at
         ``max_size``.
     """
-    window = np.asarray(end, dtype=float) - size
-    gain = np.asarray(loss_at_size) - loss_at_end
-    return np.where(window > 0, gain / np.where(window > 0, window, 1.0), 0.0)
+    return (loss_at_size - loss_at_end) / (end - size) if end > size else 0.0
 
 
 def next_size(size, utility, size_penalty, target_size, velocity, max_size):
@@ -153,22 +154,22 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
 
     Parameters
     ----------
-    size : float or ndarray
+    size : float
         The size weight N.
-    utility : float or ndarray
+    utility : float
         Smoothed u, in normalised loss per neuron.
-    size_penalty : float or ndarray
+    size_penalty : float
         Price per neuron; 0 lets every useful neuron in.
     target_size : float or None
         None for the linear price, else the size of the quadratic one.
-    velocity : float or ndarray
+    velocity : float
         Largest change of ``log(N + SCOUTS)``.
     max_size : int
         Largest N.
 
     Returns
     -------
-    float or ndarray
+    float
         The new N, in [0, max_size]. The change has the sign of -dJ/dN and vanishes
         exactly where dJ/dN does, see Notes.
 
@@ -179,14 +180,17 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     size loss has curvature ``2 size_penalty``, so N takes half a Newton step,
     ``N -= dJ/dN / (4 size_penalty)``, under the same bound.
     """
-    size = np.asarray(size, dtype=float)
     offset = size + SCOUTS
-    price = np.maximum(size_penalty, np.finfo(float).tiny)
+    price = max(size_penalty, _TINY)
     if target_size is None:
-        pull = np.log(np.maximum(utility, np.finfo(float).tiny)) - np.log(price)
-        new = offset * np.exp(velocity * np.clip(pull, -1.0, 1.0)) - SCOUTS
+        pull = math.log(max(utility, _TINY)) - math.log(price)
+        new = offset * math.exp(velocity * _bounded(pull, 1.0)) - SCOUTS
     else:
         slope = size_slope(size, price, target_size) - utility
-        bound = offset * velocity * 4.0 * price
-        new = size - np.clip(slope, -bound, bound) / (4.0 * price)
-    return np.clip(new, 0.0, max_size)
+        new = size - _bounded(slope, offset * velocity * 4.0 * price) / (4.0 * price)
+    return min(max(new, 0.0), float(max_size))
+
+
+def _bounded(value, bound):
+    """Return the value, at most ``bound`` in magnitude."""
+    return min(max(value, -bound), bound)

@@ -4,9 +4,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from ._batches import Rows
 from ._losses import normalisation
 from ._network import GrowableNetworks, NetworkState
-from ._training import HeldOut, Rows, Training
+from ._training import HeldOut, Training
 
 # Bytes that the buffers of all networks together may take at max_size.
 MEMORY_LIMIT = 4 * 2**30
@@ -14,7 +15,7 @@ MEMORY_LIMIT = 4 * 2**30
 
 def start_training(
     X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
-    published=None, progress=None, epoch=0, **options,
+    n_plain=None, published=None, progress=None, epoch=0, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
@@ -22,8 +23,8 @@ def start_training(
     ----------
     X : ndarray or CSR matrix of shape (n, d)
         Encoded inputs; their dtype is the one computed in.
-    target : ndarray of shape (n, o)
-        Encoded targets.
+    target : ndarray of shape (n, o) or (K, n, o)
+        Encoded targets: the same for all networks, or those of each.
     loss : object
         A fitted loss.
     weight : ndarray of shape (K, n)
@@ -38,6 +39,9 @@ def start_training(
         Neurons per hidden layer at most; hidden layers.
     seeds : sequence of K ints
         Seeds of the initial weights.
+    n_plain : int, default=None
+        Leading columns of X that the linear start is fitted on, all by default: on the
+        encoding behind them it would overfit, so there the linear path starts at zero.
     device : {"cpu", "cuda", "mps"}
     published : list of FittedNetwork or None
         Networks to go on from, one per seed, instead of linear models; of the given sizes.
@@ -57,7 +61,8 @@ def start_training(
     ValueError
         If K networks of ``max_size`` would not fit in memory.
     """
-    k, (n, d), o = len(seeds), X.shape, target.shape[1]
+    k, d, o = len(seeds), X.shape[1], target.shape[-1]
+    target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
     train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
     networks = GrowableNetworks(
@@ -65,13 +70,13 @@ def start_training(
         gain=1.0, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, X, target, train_weight, loss)
+        start_linear(networks, X[:, :n_plain], target, train_weight, loss)
     parts = _held_out_parts(X, target, weight, held_out, validation, device)
     train = make_rows(X, target, train_weight, device)
     if progress is not None:
         scale = progress.normaliser
     else:
-        scale = normalisation(loss, target, weight.mean(axis=0))
+        scale = normalisers(loss, target, weight)
     training = Training(networks, loss, train, parts, normaliser=scale, **options)
     if published is not None:
         states = zip(published, sizes, strict=True)
@@ -121,13 +126,29 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
 
 def start_linear(networks, X, target, weight, loss):
     """Start every linear path at the linear model of its rows; equal rows share one fit."""
-    fits = {}
+    for members, rows, own_target in _sharing(weight, target):
+        used = rows > 0
+        fit = loss.fit_linear(X[used], own_target[used], rows[used])
+        for member in members:
+            networks.set_linear(member, *fit)
+
+
+def normalisers(loss, target, weight):
+    """Return what the loss of each network is divided by, a float if that is one number."""
+    found = np.empty(len(weight))
+    for members, rows, own_target in _sharing(weight, target):
+        found[members] = normalisation(loss, own_target, rows)
+    return found if np.ptp(found) else float(found[0])
+
+
+def _sharing(weight, target):
+    """Return groups of networks with equal row weights and targets: members, weights, target."""
+    groups = {}
     for member, rows in enumerate(weight):
-        key = rows.tobytes()
-        if key not in fits:
-            used = rows > 0
-            fits[key] = loss.fit_linear(X[used], target[used], rows[used])
-        networks.set_linear(member, *fits[key])
+        own_target = target if target.ndim == 2 else target[member]
+        key = rows.tobytes(), own_target.tobytes() if target.ndim == 3 else None
+        groups.setdefault(key, ([], rows, own_target))[0].append(member)
+    return [(np.array(members), rows, own_target) for members, rows, own_target in groups.values()]
 
 
 def _torch_dtype(X):
@@ -141,7 +162,7 @@ def make_rows(X, target, weight, device):
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, d)
-    target : ndarray of shape (n, o)
+    target : ndarray of shape (n, o) or (K, n, o)
     weight : ndarray of shape (K, n)
     device : str
 
@@ -152,7 +173,7 @@ def make_rows(X, target, weight, device):
     """
     used = weight.any(axis=0)
     if not used.all():
-        X, target, weight = X[used], target[used], weight[:, used]
+        X, target, weight = X[used], target[..., used, :], weight[:, used]
     weight = weight / weight.mean(axis=1, keepdims=True)
     target = torch.as_tensor(target.astype(X.dtype), device=device)
     uniform = np.ptp(weight) == 0.0
@@ -168,16 +189,14 @@ def make_rows(X, target, weight, device):
 
 def _held_out_parts(X, target, weight, held_out, validation, device):
     """Return the judging rows, one part for all networks that share them."""
-    members = np.arange(len(weight))
     if validation is not None:
         X, target, rows = validation
-        return [HeldOut(members, make_rows(X, target, rows[None], device))]
+        return [HeldOut(np.arange(len(weight)), make_rows(X, target, rows[None], device))]
     if held_out is None:
         return []
     judging = np.where(held_out, weight, 0.0)
-    _, groups = np.unique(judging, axis=0, return_inverse=True)
     return [
-        HeldOut(members[groups == g], make_rows(X, target, judging[groups == g][:1], device))
-        for g in range(groups.max() + 1)
-        if judging[groups == g].any()
+        HeldOut(members, make_rows(X, own_target, rows[None], device))
+        for members, rows, own_target in _sharing(judging, target)
+        if rows.any()
     ]

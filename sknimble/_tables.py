@@ -103,7 +103,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         else with them.
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
-    n_knots : int, default=17
+    n_knots : int, default=9
         Most knots of that encoding, the smallest and the largest value included.
     max_levels : int, default=64
         A column with more levels than this keeps the most frequent ones and pools all others,
@@ -147,7 +147,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         *,
         categorical_features="from_dtype",
         encoding="none",
-        n_knots=17,
+        n_knots=9,
         max_levels=64,
         dtype=np.float64,
     ):
@@ -224,6 +224,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for j, levels in zip(self.level_indices_, self.levels_, strict=True):
             levels.write(_values(_column(X, j)), out[:, first : first + levels.width])
             first += levels.width
+        # Units leave their trace in the last bits; without these, the same table is the same matrix.
+        out[...] = out.astype(np.float32)
         return out
 
     @property
@@ -274,6 +276,15 @@ class _Numbers:
                     pieces[rows, first : first + len(knots) - 1] = ramps
                     first += len(knots) - 1
             plain[rows, :n_columns] = _squash(block, self.center, self.scale)
+
+    def __getstate__(self):
+        # All knots in one array: a file spends more on an array than on its numbers.
+        lengths = np.array([len(knots) for knots in self.knots], dtype=int)
+        return {**vars(self), "knots": (np.concatenate([np.empty(0), *self.knots]), lengths)}
+
+    def __setstate__(self, state):
+        knots, lengths = state["knots"]
+        vars(self).update(state, knots=np.split(knots, np.cumsum(lengths))[:-1])
 
     def output_names(self):
         """Return the names of the plain columns and those of the pieces."""

@@ -1,18 +1,20 @@
 """Training: one generator of epochs that descends J(w, N) for K networks together.
 
-Three steps in four descend the loss with N + W neurons awake, one in four with N: the two
-ends of the window average in J. At the latter both losses are known on the same rows, and N
-takes its own step. What a network publishes is the best moving average of its weights that
+Steps descend the loss with N and with N + W neurons awake in turn: the trapezoid rule for the
+window average in J. At every other step with N both losses are measured on the same rows, and
+N takes its own step. What a network publishes is the best moving average of its weights that
 its held-out rows have seen, with its size; `_schedule` says when it is done.
 """
 
+import math
 import time
 from dataclasses import dataclass
-from itertools import accumulate, repeat
+from itertools import chain
 
 import numpy as np
 import torch
 
+from ._batches import Batches, Rows
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import gradient, value
@@ -20,45 +22,9 @@ from ._optimizer import adamw_step
 from ._schedule import WARM_UP, Schedule
 from ._size import next_size, size_loss, utility
 
-CYCLE = 4  # steps; the first of each runs at N and measures the utility
+CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
 SIZE_VELOCITY = 0.05  # largest change of log N per cycle
 SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
-_SLAB_ROWS = 16384  # rows permuted at a time, so that X is never copied whole
-
-
-@dataclass
-class Rows:
-    """Encoded rows: X (n, d) with ones, target (n, o), weight (K, n) or None for all 1."""
-
-    X: torch.Tensor
-    target: torch.Tensor
-    weight: torch.Tensor | None = None
-
-    def __len__(self):
-        return self.X.shape[0]
-
-    def dense(self):
-        """Return the rows with X dense; a scipy matrix becomes a tensor."""
-        if isinstance(self.X, torch.Tensor):
-            return self
-        return Rows(torch.as_tensor(self.X.toarray()).to(self.target), self.target, self.weight)
-
-    def take(self, index):
-        """Return a copy of the rows at the given positions."""
-        # index_select is several times as fast as indexing
-        chosen = torch.as_tensor(index, device=self.target.device)
-        dense = isinstance(self.X, torch.Tensor)
-        X = self.X.index_select(0, chosen) if dense else self.X[index]
-        weight = None if self.weight is None else self.weight.index_select(1, chosen)
-        return Rows(X, self.target.index_select(0, chosen), weight)
-
-    def split(self, lengths):
-        """Yield views of consecutive rows."""
-        stops = list(accumulate(lengths))
-        dense = isinstance(self.X, torch.Tensor)
-        X = self.X.split(lengths) if dense else map(self.X.__getitem__, map(slice, [0, *stops], stops))
-        weight = repeat(None) if self.weight is None else self.weight.split(lengths, dim=1)
-        return map(Rows, X, self.target.split(lengths), weight)
 
 
 @dataclass
@@ -84,7 +50,7 @@ class Training:
     train : Rows
     held_out : list of HeldOut
         Each network in at most one; those in none train for a fixed length.
-    normaliser : float
+    normaliser : float or ndarray of shape (K,)
         What the loss is divided by: that of the best constant prediction.
     activation : str
     size_penalty : float or ndarray of shape (K,)
@@ -119,16 +85,16 @@ class Training:
         self.activation, self.target_size = activation, target_size
         self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,)).copy()
         self.learning_rate, self.weight_decay, self.rng = learning_rate, weight_decay, rng
-        self.n_batches = -(-len(train) // batch_size)
+        self.normaliser = normaliser
+        self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
+        self.batches = Batches(train, batch_size, self.scale)
         watched = np.isin(np.arange(k), [m for part in held_out for m in part.members])
-        self.schedule = Schedule(watched, self.n_batches, max_iter, patience, tol, anneal)
+        self.schedule = Schedule(watched, self.batches.n_batches, max_iter, patience, tol, anneal)
         self.members, self.results, self.left = np.arange(k), {}, {}
         self.step = self.epoch = 0
         self.utility, self.utility_weight = np.zeros(k), 0.0
         self.data_loss = np.full(k, np.nan)
         self.limited = False
-        self.scale = 1.0 / normaliser
-        self.uniform = {}  # row weights by number of rows, where all are equal
         self._aim()
 
     # ---------------------------------------------------------------- stop and go on
@@ -148,7 +114,7 @@ class Training:
             return None
         networks = [self.left[member] for member in sorted(self.left)]
         rng_state = self.rng.get_state()
-        return Progress(networks, self.step, self.utility_weight, 1.0 / self.scale, rng_state)
+        return Progress(networks, self.step, self.utility_weight, self.normaliser, rng_state)
 
     def resume(self, states, progress, epoch):
         """Go on from published states, the first candidates, and from the progress behind them.
@@ -200,7 +166,7 @@ class Training:
     def _pass(self):
         """Go through the rows once and judge the networks; return their records."""
         tic = time.perf_counter()
-        for rows in self._batches():
+        for rows in self.batches.epoch(self.rng):
             self._descend(rows)
         self.epoch += 1
         validation = self._validate()
@@ -211,27 +177,11 @@ class Training:
         return records
 
     # ---------------------------------------------------------------- one pass
-    def _batches(self):
-        """Yield batches of nearly equal size, permuted slab by slab."""
-        n, train = len(self.train), self.train
-        if self.n_batches == 1:
-            yield train.dense()
-            return
-        order = self.rng.permutation(n)
-        per_slab = max(1, _SLAB_ROWS * self.n_batches // n)
-        edges = np.linspace(0, n, self.n_batches + 1).astype(int)
-        for first in range(0, self.n_batches, per_slab):
-            cuts = edges[first : first + per_slab + 1]
-            slab = train.take(order[cuts[0] : cuts[-1]])
-            for rows in slab.split(np.diff(cuts).tolist()):
-                yield rows.dense()
-
     def _descend(self, rows):
         """Take one step in the weights and, once a cycle, one in N."""
-        networks, target = self.networks, rows.target.t()
-        weight = self._row_weight(rows)
-        at_size = self.step % CYCLE == 0
-        scouting = at_size and self.size_gates is not None
+        networks, target, weight = self.networks, rows.target.mT, rows.weight
+        measuring = self.step % CYCLE == 0
+        scouting = measuring and self.size_gates is not None
         if scouting:
             loss_at_end = value(
                 networks.weights,
@@ -244,25 +194,16 @@ class Training:
             )
         raw = gradient(
             networks.weights, rows.X, target, weight,
-            self.size_gates if at_size else self.end_gates,
+            self.end_gates if self.step % 2 else self.size_gates,
             self.activation, self.loss, networks.gradient,
         )  # fmt: skip
-        if at_size:
+        if measuring:
             self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
             self._observe(loss_at_end.cpu().numpy() if scouting else self.data_loss)
         self.step += 1
         adamw_step(networks, self.learning_rates(), self.weight_decay, self.step)
-        if at_size and self.step > WARM_UP:
+        if measuring and self.step > WARM_UP:
             self._resize()
-
-    def _row_weight(self, rows):
-        """Return row weights that carry the mean over rows and the normalisation."""
-        n = len(rows)
-        if rows.weight is not None:
-            return rows.weight * (self.scale / n)
-        if n not in self.uniform:
-            self.uniform[n] = rows.X.new_full((1, 1), self.scale / n).expand(1, n)
-        return self.uniform[n]
 
     def learning_rates(self):
         """Return the rate of every network, a list."""
@@ -271,22 +212,28 @@ class Training:
     # ---------------------------------------------------------------- size
     def _observe(self, loss_at_end):
         """Let the measured utility into its moving average."""
-        self._check(self.data_loss, loss_at_end)
-        networks = self.networks
-        seen = utility(self.data_loss, loss_at_end, networks.size, networks.end)
-        self.utility = SIZE_MEMORY * self.utility + (1.0 - SIZE_MEMORY) * seen
+        losses = self.data_loss.tolist(), loss_at_end.tolist()
+        if not all(map(math.isfinite, chain(*losses))):
+            self._diverge()
+        seen = map(utility, *losses, self.networks.size.tolist(), self.networks.end.tolist())
+        memory = zip(self.utility.tolist(), seen, strict=True)
+        self.utility = np.array([SIZE_MEMORY * u + (1.0 - SIZE_MEMORY) * new for u, new in memory])
         self.utility_weight = SIZE_MEMORY * self.utility_weight + (1.0 - SIZE_MEMORY)
 
     def _resize(self):
         """Move N down the gradient of J; it anneals with the weights."""
-        networks = self.networks
-        velocity = SIZE_VELOCITY * np.array(self.schedule.rate(self.step))
-        networks.size = next_size(
-            networks.size, self.utility / self.utility_weight, self.size_penalty,
-            self.target_size, velocity, networks.max_size,
-        )  # fmt: skip
-        networks.follow_size()
-        self._aim()
+        networks, rates = self.networks, self.schedule.rate(self.step)
+        sizes, prices = networks.size.tolist(), self.size_penalty.tolist()
+        # Plain floats: a few networks take less time than one operation on arrays.
+        networks.size = np.array([
+            next_size(size, u / self.utility_weight, price, self.target_size,
+                      SIZE_VELOCITY * rate, networks.max_size)
+            for size, u, price, rate in zip(sizes, self.utility.tolist(), prices, rates, strict=True)
+        ])  # fmt: skip
+        if networks.follow_size():
+            self._aim()
+        else:
+            self.size_gates = networks.gates(networks.size)
 
     def _aim(self):
         """Set the gates of the two ends of the window."""
@@ -306,7 +253,7 @@ class Training:
             average = networks.average if everyone else networks.average.of(here)
             rows = part.rows.dense()
             losses[here] = value(
-                average, rows.X, rows.target.t(), self._row_weight(rows),
+                average, rows.X, rows.target.mT, rows.averaging(self.scale[here]),
                 gates if everyone or gates is None else gates[here], self.activation, self.loss,
             ).cpu()  # fmt: skip
         return losses
@@ -314,7 +261,11 @@ class Training:
     def _check(self, *arrays):
         """Raise if losses, or weights to publish, are not finite."""
         if not all(np.isfinite(array).all() for array in arrays):
-            raise Divergence(f"the loss is not finite after {self.step} steps")
+            self._diverge()
+
+    def _diverge(self):
+        """Raise because a loss is not finite."""
+        raise Divergence(f"the loss is not finite after {self.step} steps")
 
     def _price(self):
         """Return the size loss of every network."""
@@ -365,10 +316,9 @@ class Training:
         """Go on with the networks at the given positions only."""
         self.networks.keep(positions)
         self.schedule.keep(positions)
-        for name in ("members", "size_penalty", "utility", "data_loss"):
+        self.batches.keep(positions)
+        for name in ("members", "size_penalty", "scale", "utility", "data_loss"):
             setattr(self, name, getattr(self, name)[positions])
-        if self.train.weight is not None:
-            self.train.weight = self.train.weight[torch.as_tensor(positions)]
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""

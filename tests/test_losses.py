@@ -201,9 +201,9 @@ def test_a_constant_target_leaves_a_loss_to_divide_by(name):
     np.testing.assert_allclose(loss.decode(np.zeros((1, 1))), 7.0, rtol=1e-6)
 
 
-def test_squared_error_is_divided_by_the_variance_of_the_target():
+def test_half_the_squared_error_is_divided_by_half_the_variance_of_the_target():
     loss, target, weight = fitted("SquaredError", 1)
-    assert normalisation(loss, target, weight) == pytest.approx(1.0)
+    assert normalisation(loss, target, weight) == pytest.approx(0.5)
 
 
 def test_cross_entropy_is_divided_by_the_entropy_of_the_classes():

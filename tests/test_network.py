@@ -425,7 +425,7 @@ def test_there_is_always_room_for_the_window():
     for _ in range(50):
         networks.size = np.clip(networks.size + rng.normal(0, 6, 2), 0, 40)
         networks.follow_size()
-        wanted = window_end(networks.size, 40)
+        wanted = np.array([window_end(size, 40) for size in networks.size])
         assert (networks.end >= wanted).all()
         assert (networks.end < wanted + 2 * BLOCK).all()
         assert networks.capacity == networks.end.max()

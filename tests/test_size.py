@@ -215,10 +215,3 @@ def test_with_a_target_and_no_data_n_ends_at_the_target(start):
     for _ in range(500):
         size = next_size(size, 0.0, 1e-3, 30.0, **FREE)
     assert size == pytest.approx(30.0, abs=1e-6)
-
-
-def test_networks_move_independently():
-    sizes, u, prices = np.array([3.0, 50.0]), np.array([1e-2, 1e-5]), np.array([1e-3, 1e-4])
-    together = next_size(sizes, u, prices, None, **FREE)
-    apart = [next_size(s, v, p, None, **FREE) for s, v, p in zip(sizes, u, prices)]
-    np.testing.assert_array_equal(together, apart)

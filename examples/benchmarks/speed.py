@@ -30,11 +30,11 @@ def command_line():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="seconds, numbers mean little")
     parser.add_argument("--repetitions", type=int, help="of every fit (default 9)")
-    parser.add_argument("--steps", type=int, default=560, help="batches per fit")
+    parser.add_argument("--epochs", type=int, default=20, help="of every fit, 80 batches each")
     arguments = parser.parse_args()
     arguments.repetitions = arguments.repetitions or (2 if arguments.quick else 9)
     if arguments.quick:
-        arguments.steps = 80
+        arguments.epochs = 1
     return arguments
 
 
@@ -49,11 +49,12 @@ def rows(n):
 def nimble(X, y, epochs, width=WIDTH, room=0):
     """Fit ours with N held at ``width``; ``room`` is what max_size leaves for scouts."""
     model = NimbleRegressor(
-        n_hidden_layers=1, activation="relu", batch_size=BATCH, max_iter=epochs,
-        early_stopping=False, random_state=0, size_penalty=1.0,
+        n_hidden_layers=1, activation="relu", n_estimators=1, encoding="none",
+        batch_size=BATCH, max_iter=epochs, n_iter_no_change=epochs + 1,
+        learning_rate_init=1e-3, random_state=0, size_penalty=1.0,
         initial_size=width, target_size=width, max_size=width + room,
     )  # fmt: skip
-    model.fit(X, y)
+    model.fit(X, y, X_val=X[:BATCH], y_val=y[:BATCH])
     if (model.n_iter_, model.n_hidden_) != (epochs, width):
         raise RuntimeError(f"{model.n_iter_} epochs and {model.n_hidden_} neurons do not compare")
 
@@ -109,7 +110,7 @@ def main():
     arguments = command_line()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
-    epochs = arguments.steps // 80
+    epochs = arguments.epochs
     X, y = rows(80 * BATCH)
     print(f"{'whole fit':24s}{'us a step':>10s}{'ours / it':>12s}")
     contestants = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from PIL import Image
 from trials import expected_size
 
@@ -80,6 +81,13 @@ def growth(growing, grown, title, link=None):
         axes.set_title(f"epoch {epoch}, N = {abs(weights.size[trial]):.2f}", fontsize=9)
     figure.suptitle(title)
     return figure
+
+
+def plain_ticks(axis):
+    """Label 1 and 3 of every decade of a logarithmic axis, in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def middling(run):

@@ -60,6 +60,7 @@ def draw(axes, losses):
     axes.set(xscale="log", xlabel="test loss", yticks=range(len(losses)))
     axes.set_yticklabels(losses)
     axes.set_ylim(len(losses) - 0.5, -0.5)
+    drawing.plain_ticks(axes.xaxis)
     axes.grid(axis="x", alpha=0.4)
 
 

@@ -27,10 +27,11 @@ def main():
     figure, grid = plt.subplots(2, 4, figsize=(13, 6.2), layout="constrained")
     for (name, draw), row in zip(control.TABLES.items(), grid, strict=True):
         print(name)
-        rates(row[0], draw, seeds)
-        scales(row[1], draw, seeds)
-        pace(row[2], draw, seeds)
-        sizes(row[3], draw, seeds)
+        for axes, experiment in zip(row, (rates, scales, pace, sizes), strict=True):
+            experiment(axes, draw, seeds)
+            axes.set_yscale("log")
+            axes.title.set_size(10)
+            drawing.plain_ticks(axes.yaxis)
         row[0].set_ylabel(f"{name}\ntest error / variance")
     drawing.save(figure, arguments, "paper_growing_is_good_for")
 
@@ -41,7 +42,7 @@ def rates(axes, draw, seeds):
         estimators = [control.sized(grows, WIDTH, learning_rate_init=rate) for rate in RATES]
         runs = [control.fits(estimator, draw, seeds) for estimator in estimators]
         curve(axes, kind, colour, RATES, runs)
-    axes.set(xlabel="learning rate", title=f"{WIDTH} neurons", yscale="log")
+    axes.set(xlabel="learning rate", title=f"ends with {WIDTH} neurons")
 
 
 def scales(axes, draw, seeds):
@@ -52,7 +53,7 @@ def scales(axes, draw, seeds):
             with control.initial_scale(scale):
                 runs.append(control.fits(control.sized(grows, WIDTH), draw, seeds))
         curve(axes, kind, colour, SCALES, runs)
-    axes.set(xlabel="scale of initial weights", title=f"{WIDTH} neurons", yscale="log")
+    axes.set(xlabel="scale of initial weights", title=f"ends with {WIDTH} neurons")
 
 
 def pace(axes, draw, seeds):
@@ -65,7 +66,7 @@ def pace(axes, draw, seeds):
         print(f"  {kind} to 1.05 x best static loss: {epochs:.0f} epochs, {seconds:.2f} s")
         for run in runs[grows]:
             axes.plot(run.seconds, run.validation, color=colour, lw=0.8)
-    axes.set(xlabel="seconds", title=f"{WIDE} neurons, validation loss", yscale="log")
+    axes.set(xlabel="seconds", title=f"validation loss, {WIDE} neurons")
 
 
 def sizes(axes, draw, seeds):
@@ -78,7 +79,7 @@ def sizes(axes, draw, seeds):
     for what, groups in (("the sweep", sweep), ("one fit", runs[-1:])):
         total = sum(np.median([run.seconds[-1] for run in group]) for group in groups)
         print(f"  {what} takes {total:.1f} s")
-    axes.set(xlabel="neurons", title="size chosen in one fit", yscale="log")
+    axes.set(xlabel="neurons", title="size chosen in one fit")
 
 
 def curve(axes, kind, colour, values, runs):

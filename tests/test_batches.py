@@ -1,0 +1,145 @@
+"""Every network meets its own rows, all of them once a pass, as if it were alone."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from sknimble import _batches
+from sknimble._batches import Batches, Rows
+
+N, D = 60, 3
+every_slab = pytest.mark.parametrize("slab", [16384, 20])
+
+
+def make_rows(weight=None, n_networks=None, sparse=False):
+    """Return rows whose first input is their number; targets of each network if it has K."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.arange(1.0, N + 1), rng.normal(size=(N, D - 2)), np.ones(N)])
+    target = rng.normal(size=(N, 1) if n_networks is None else (n_networks, N, 1))
+    weight = None if weight is None else torch.tensor(weight)
+    return Rows(sp.csr_array(X) if sparse else torch.tensor(X), torch.tensor(target), weight)
+
+
+def folds(k):
+    """Return weights of K networks that each lack every k-th row."""
+    return (np.arange(N) % k != np.arange(k)[:, None]).astype(float)
+
+
+def one_pass(rows, batch_size, scale, seed=0):
+    return list(Batches(rows, batch_size, np.asarray(scale)).epoch(np.random.RandomState(seed)))
+
+
+def met(batches, member):
+    """Return the numbers and weights of the rows a network meets, batch by batch."""
+    found = []
+    for batch in batches:
+        X = batch.X if batch.X.dim() == 2 else batch.X[member]
+        here = batch.weight[member] > 0
+        found.append((X[here, 0].numpy() - 1, batch.weight[member][here].numpy()))
+    return found
+
+
+@every_slab
+@pytest.mark.parametrize("batch_size", [N, 16, 7, 1])
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_a_pass_meets_every_row_of_a_network_once(monkeypatch, slab, batch_size, k):
+    monkeypatch.setattr(_batches, "SLAB_ROWS", slab)
+    weight = folds(k) if k > 1 else None
+    batches = one_pass(make_rows(weight), batch_size, np.ones(k))
+    for member in range(k):
+        found = met(batches, member)
+        own = np.arange(N) if k == 1 else np.flatnonzero(weight[member])
+        np.testing.assert_array_equal(np.sort(np.concatenate([row for row, _ in found])), own)
+        lengths = [len(row) for row, _ in found]
+        assert max(lengths) <= batch_size
+        assert max(lengths) - min(lengths) <= 1
+
+
+@every_slab
+@pytest.mark.parametrize("batch_size", [N, 13])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_network_meets_what_it_would_meet_alone(monkeypatch, slab, batch_size, sparse):
+    monkeypatch.setattr(_batches, "SLAB_ROWS", slab)
+    weight = folds(3) * np.random.default_rng(1).exponential(size=(3, N))
+    scale = np.array([0.5, 1.0, 2.0])
+    together = one_pass(make_rows(weight, sparse=sparse), batch_size, scale)
+    for member in range(3):
+        alone = one_pass(make_rows(weight[[member]]), batch_size, scale[[member]])
+        for found, expected in zip(met(together, member), met(alone, 0), strict=True):
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+
+
+def test_fewer_rows_are_padded_with_rows_of_no_weight():
+    weight = np.ones((2, N))
+    weight[1, 10:] = 0.0
+    batches = one_pass(make_rows(weight), 20, np.ones(2))
+    assert {batch.X.shape for batch in batches} == {(2, 20, D)}
+    assert [len(row) for row, _ in met(batches, 1)] == [3, 3, 4]
+
+
+def test_networks_with_the_same_rows_share_one_batch():
+    weight = np.tile(folds(4)[:1], (3, 1))
+    assert all(batch.X.dim() == 2 for batch in one_pass(make_rows(weight), 16, np.ones(3)))
+
+
+def test_weights_average_over_the_rows_of_a_batch():
+    for weight in (None, folds(3)[:2], 3.0 * folds(2)):
+        for batch_size in (N, 16):
+            for batch in one_pass(make_rows(weight), batch_size, np.array([1.0, 5.0])):
+                np.testing.assert_allclose(batch.weight.sum(dim=1), [1.0, 5.0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [N, 16])
+def test_a_row_of_weight_two_weighs_twice_as_much(batch_size):
+    weight = 1.0 + np.arange(N) % 2 * np.ones((1, N))
+    found = met(one_pass(make_rows(weight), batch_size, np.ones(1)), 0)
+    rows, weights = (np.concatenate(parts) for parts in zip(*found))
+    assert weights[rows % 2 == 1].min() == pytest.approx(2 * weights[rows % 2 == 0].max(), rel=0.1)
+
+
+@pytest.mark.parametrize("batch_size", [N, 16])
+def test_targets_of_its_own_stay_with_the_rows_of_a_network(batch_size):
+    rows = make_rows(folds(3), n_networks=3)
+    for batch in one_pass(rows, batch_size, np.ones(3)):
+        for member in range(3):
+            X = batch.X if batch.X.dim() == 2 else batch.X[member]
+            number = X[:, 0].long() - 1
+            torch.testing.assert_close(batch.target[member], rows.target[member, number])
+
+
+def test_rows_are_shuffled_anew_every_pass():
+    batches, rng = Batches(make_rows(), 16, np.ones(1)), np.random.RandomState(0)
+    first, second = (next(batches.epoch(rng)).X for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+def test_all_rows_at_once_draw_no_random_number():
+    rng = np.random.RandomState(3)
+    list(Batches(make_rows(folds(2)), N, np.ones(2)).epoch(rng))
+    assert rng.randint(10**9) == np.random.RandomState(3).randint(10**9)
+
+
+@pytest.mark.parametrize("batch_size", [N, 16])
+@pytest.mark.parametrize("kept", [[1], [0, 2]])
+def test_networks_kept_meet_what_they_met(batch_size, kept):
+    rows, scale = make_rows(folds(3), n_networks=3), np.array([1.0, 2.0, 3.0])
+    before = one_pass(rows, batch_size, scale)
+    batches = Batches(rows, batch_size, scale)
+    batches.keep(np.array(kept))
+    after = list(batches.epoch(np.random.RandomState(0)))
+    for position, member in enumerate(kept):
+        for found, expected in zip(met(after, position), met(before, member), strict=True):
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+
+
+def test_a_sparse_table_is_made_dense_batch_by_batch():
+    for weight in (None, folds(3)):
+        k = 1 if weight is None else 3
+        dense, sparse = (
+            one_pass(make_rows(weight, sparse=sparse), 16, np.ones(k)) for sparse in (False, True)
+        )
+        for one, other in zip(dense, sparse, strict=True):
+            torch.testing.assert_close(one.X, other.X)

@@ -1,0 +1,86 @@
+"""The contract of scikit-learn holds: every check passes, for every kind of training."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.utils.estimator_checks import (
+    check_class_weight_balanced_classifiers,
+    check_dataframe_column_names_consistency,
+    check_param_validation,
+    parametrize_with_checks,
+)
+
+from sknimble import NimbleClassifier, NimbleRegressor
+
+ESTIMATORS = [NimbleRegressor, NimbleClassifier]
+
+# Few epochs where a variant differs from the defaults in what it does, not in how long.
+VARIANTS = {
+    "one layer": {"n_hidden_layers": 1},
+    "two layers": {"n_hidden_layers": 2},
+    "three layers": {"n_hidden_layers": 3},
+    "batches": {"batch_size": 8, "max_iter": 15},
+    "early stopping": {"early_stopping": True},
+    "a target size": {"target_size": 5},
+    "tanh": {"activation": "tanh"},
+    "three networks": {"n_estimators": 3},
+    "piecewise": {"encoding": "piecewise"},
+    "warm start": {"warm_start": True},
+    "no neurons": {"max_size": 0, "initial_size": 0},
+}
+
+every_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
+
+
+@parametrize_with_checks([Estimator() for Estimator in ESTIMATORS])
+def test_defaults_pass_every_check(estimator, check):
+    check(estimator)
+
+
+# A few epochs may end while a held-out loss still improves: what the warning says is so.
+@pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(
+    [
+        Estimator(**{"max_iter": 30} | parameters)
+        for parameters in VARIANTS.values()
+        for Estimator in ESTIMATORS
+    ]
+)
+def test_variants_pass_every_check(estimator, check):
+    check(estimator)
+
+
+@every_estimator
+def test_parameters_are_validated(Estimator):
+    check_param_validation(Estimator.__name__, Estimator(max_iter=2))
+
+
+@every_estimator
+def test_column_names_are_compared(Estimator):
+    estimator = Estimator(max_iter=2, early_stopping=False)
+    check_dataframe_column_names_consistency(Estimator.__name__, estimator)
+
+
+def test_balanced_class_weights_help_on_unequal_classes():
+    # The table scikit-learn's own tests of this check were made for.
+    X, y = make_classification(200, 10, weights=[0.8, 0.2], n_informative=2, random_state=0)
+    check_class_weight_balanced_classifiers(
+        "NimbleClassifier", NimbleClassifier(), X[:100], y[:100], X[100:], y[100:], [0.8, 0.2]
+    )
+
+
+@every_estimator
+def test_array_api_input_is_checked_too(Estimator):
+    # scikit-learn skips this check unless scipy was imported with this variable set.
+    code = (
+        "from sklearn.utils.estimator_checks import check_array_api_input\n"
+        f"from sknimble import {Estimator.__name__} as Estimator\n"
+        "check_array_api_input(Estimator.__name__, Estimator(max_iter=5), 'numpy')"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=os.environ | {"SCIPY_ARRAY_API": "1"}, check=True,
+    )  # fmt: skip
