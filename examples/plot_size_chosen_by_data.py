@@ -35,6 +35,8 @@ def command_line():
     parser.add_argument("--quick", action="store_true", help="seconds, not minutes")
     parser.add_argument("--seeds", type=int, help="fits per row of a table (default 5)")
     parser.add_argument("--depth", type=int, default=2, help="hidden layers")
+    parser.add_argument("--networks", type=int, default=1, help="n_estimators, sizes are sums")
+    parser.add_argument("--encoding", default="none", help="of the inputs, none or piecewise")
     parser.add_argument("--table", help="CSV of numbers to use in place of the robot arm")
     parser.add_argument("--target", default="y", help="its column to predict")
     parser.add_argument("--output", type=Path, default=FIGURE, help="where the picture goes")
@@ -106,7 +108,11 @@ def main():
     arguments = command_line()
     if arguments.quick:
         warnings.simplefilter("ignore", ConvergenceWarning)
-    settings = {"n_hidden_layers": arguments.depth}
+    settings = {
+        "n_hidden_layers": arguments.depth,
+        "n_estimators": arguments.networks,
+        "encoding": arguments.encoding,
+    }
     if arguments.quick:
         settings |= {"max_iter": 15}
     n_rows = 400 if arguments.quick else 8000

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._display import SizeHistoryDisplay
     from ._estimators import NimbleClassifier, NimbleRegressor
     from ._path import NimbleClassifierCV, NimbleRegressorCV, nimble_path
     from ._search import search_space
@@ -18,6 +19,7 @@ __all__ = [
     "NimbleClassifierCV",
     "NimbleRegressor",
     "NimbleRegressorCV",
+    "SizeHistoryDisplay",
     "nimble_path",
     "search_space",
 ]
@@ -27,6 +29,7 @@ _MODULE_OF = {
     "NimbleClassifierCV": "_path",
     "NimbleRegressor": "_estimators",
     "NimbleRegressorCV": "_path",
+    "SizeHistoryDisplay": "_display",
     "nimble_path": "_path",
     "search_space": "_search",
 }

@@ -50,9 +50,15 @@ class Rows:
         weight = None if self.weight is None else self.weight[:, start:stop]
         return Rows(self.X[start:stop], self.target.narrow(-2, start, stop - start), weight)
 
+    def of(self, networks):
+        """Return the rows of some of the networks, by position."""
+        if self.X.ndim == 2:
+            return self
+        return Rows(self.X[networks], self.target[networks], self.weight[networks])
+
     def averaging(self, scale):
         """Return weights (K, n) that average over the rows, times ``scale`` of shape (K,)."""
-        n = self.X.shape[0]
+        n = self.X.shape[-2]
         each = torch.as_tensor(scale / n).to(self.target)[:, None]
         return each.expand(-1, n) if self.weight is None else self.weight * each
 
@@ -80,7 +86,7 @@ class Batches:
         self.scale = scale
         self.weight, self.own, self.group = _own_rows(rows, len(scale))
         self.n_batches = -(-max(map(len, self.own)) // batch_size)
-        self._uniform, self._whole = {}, None
+        self._uniform, self._whole, self._places = {}, None, None
 
     def epoch(self, rng):
         """Yield the batches of one pass, their weights scaled and divided by the rows.
@@ -97,13 +103,18 @@ class Batches:
         if self.n_batches == 1:
             yield self._all_rows()
             return
-        seed = rng.randint(np.iinfo(np.int32).max)
-        orders = [np.random.default_rng(seed).permutation(own) for own in self.own]
+        orders = self._orders(rng.randint(np.iinfo(np.int32).max))
         yield from self._shared(orders[0]) if len(orders) == 1 else self._separate(orders)
+
+    def _orders(self, seed):
+        """Return the rows of each group in random order, which depends on their number alone."""
+        orders = {n: np.random.default_rng(seed).permutation(n) for n in set(map(len, self.own))}
+        return [own[orders[len(own)]] for own in self.own]
 
     def keep(self, positions):
         """Forget all but the given networks."""
-        self.scale, self._uniform, self._whole = self.scale[positions], {}, None
+        self.scale, self._uniform = self.scale[positions], {}
+        self._whole = self._places = None
         groups, self.group = np.unique(self.group[positions], return_inverse=True)
         self.own = [self.own[group] for group in groups]
         index = torch.as_tensor(positions, device=self.rows.target.device)
@@ -160,20 +171,40 @@ class Batches:
     # ---------------------------------------------------------------- rows of its own for each
     def _separate(self, orders):
         """Yield batches in which every network has rows of its own; the fewer are padded."""
-        index, share = _padded(orders, self.n_batches)
-        per_slab = max(1, SLAB_ROWS // (len(self.group) * index.shape[2]))
-        scale = self._tensor(self.scale)[:, None]
+        if self._places is None:
+            self._places = self._cut()
+        places, shares = self._places
+        index = np.stack([order[place] for order, place in zip(orders, places, strict=True)], 1)
+        per_slab = max(1, SLAB_ROWS // shares[0].numel())
+        group = torch.as_tensor(self.group, device=self.rows.target.device)
         for first in range(0, self.n_batches, per_slab):
             here = slice(first, first + per_slab)
-            slab = torch.as_tensor(index[here][:, self.group], device=self.rows.target.device)
-            X, target = self._gather(slab), self._gather_targets(slab)
-            weight = self._tensor(share[here][:, self.group]) * scale
+            slab = torch.as_tensor(index[here], device=group.device).index_select(1, group)
+            X, target, weight = self._gather(slab), self._gather_targets(slab), shares[here]
             if self.weight is not None:
-                weight *= self.weight.gather(1, slab.transpose(0, 1).flatten(1)).view(
-                    len(self.group), len(slab), -1
+                weight = weight * self.weight.gather(1, slab.transpose(0, 1).flatten(1)).view(
+                    len(group), len(slab), -1
                 ).transpose(0, 1)
             for batch in zip(X, target, weight, strict=True):
                 yield Rows(*batch)
+
+    def _cut(self):
+        """Cut the rows of each group into as many batches, all as long as the longest.
+
+        Returns
+        -------
+        places : list of ndarray of int, shape (n_batches, B)
+            Per group, which of its rows; where a batch is padded, any.
+        shares : Tensor of shape (n_batches, K, B)
+            The scale by the rows of the batch; where it is padded, 0.
+        """
+        counts = np.array([len(own) for own in self.own])
+        edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
+        sizes = np.diff(edges, axis=0)[..., None]
+        within = np.arange(sizes.max())
+        places = np.minimum(edges[:-1, :, None] + within, counts[:, None] - 1)
+        shares = ((within < sizes) / np.maximum(sizes, 1))[:, self.group] * self.scale[:, None]
+        return list(places.swapaxes(0, 1)), self._tensor(shares)
 
     def _gather(self, index):
         """Return rows of X of shape (batches, K, B, d)."""
@@ -195,6 +226,54 @@ class Batches:
         return torch.as_tensor(array).to(self.rows.target)
 
 
+class Judges:
+    """The held-out rows of K networks.
+
+    Iterate for pairs of positions, those of the networks that some rows judge, and the `Rows`.
+
+    Parameters
+    ----------
+    parts : list of (ndarray of int, Rows)
+        Positions of networks, each at most once, and the rows that judge all of them.
+    """
+
+    def __init__(self, parts):
+        self.parts = parts
+        n_networks = sum(len(networks) for networks, _ in parts)
+        longest = max((len(rows) for _, rows in parts), default=0)
+        dense = all(isinstance(rows.X, torch.Tensor) for _, rows in parts)
+        if len(parts) > 1 and dense and n_networks * longest <= SLAB_ROWS:
+            self.parts = [_side_by_side(parts, longest)]
+
+    def __iter__(self):
+        return iter(self.parts)
+
+    def keep(self, positions):
+        """Forget all but the given networks."""
+        parts, self.parts = self.parts, []
+        for networks, rows in parts:
+            kept = np.flatnonzero(np.isin(networks, positions))
+            if len(kept):
+                self.parts.append((np.searchsorted(positions, networks[kept]), rows.of(kept)))
+
+
+def _side_by_side(parts, longest):
+    """Return in one part, in which every network has rows of its own, what several say."""
+    networks = np.concatenate([networks for networks, _ in parts])
+    like = parts[0][1].target
+    X = like.new_zeros(len(networks), longest, parts[0][1].X.shape[1])
+    target = like.new_zeros(len(networks), longest, like.shape[1])
+    weight = like.new_zeros(len(networks), longest)
+    first = 0
+    for members, rows in parts:
+        here, n = slice(first, first + len(members)), len(rows)
+        X[here, :n], target[here, :n] = rows.X, rows.target
+        weight[here, :n] = longest / n * (1.0 if rows.weight is None else rows.weight)
+        first += len(members)
+    order = np.argsort(networks)
+    return networks[order], Rows(X, target, weight).of(order)
+
+
 def _own_rows(rows, n_networks):
     """Return weights of mean 1 over own rows or None, the distinct row sets, and whose each is."""
     if rows.weight is None:
@@ -206,21 +285,3 @@ def _own_rows(rows, n_networks):
     weight = rows.weight * (torch.as_tensor(count).to(rows.weight) / rows.weight.sum(1))[:, None]
     even = (rows.weight == 0) | (rows.weight == rows.weight.amax(1, keepdim=True))
     return None if even.all() else weight, own, group.ravel()
-
-
-def _padded(orders, n_batches):
-    """Cut orders of rows into as many batches each, all as long as the longest.
-
-    Returns
-    -------
-    index : ndarray of int, shape (n_batches, len(orders), B)
-    share : ndarray of float, same shape
-        One by the rows of the batch, 0 where a batch is padded.
-    """
-    counts = np.array([len(order) for order in orders])
-    edges = np.linspace(0, counts, n_batches + 1).astype(int)
-    sizes = np.diff(edges, axis=0)[..., None]
-    within = np.arange(sizes.max())
-    place = np.minimum(edges[:-1, :, None] + within, counts[:, None] - 1)
-    index = np.stack([order[place[:, g]] for g, order in enumerate(orders)], axis=1)
-    return index, (within < sizes) / np.maximum(sizes, 1)

@@ -248,13 +248,15 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return Z, target, weight
 
     def _fit_table(self, X, weight):
-        """Fit the table; choose the dtype that the size of the problem asks for."""
+        """Fit the table; choose the dtype that the size of the problem and the device ask for."""
+        from ._start import find_device
+
         table = TableEncoder(
             categorical_features=self.categorical_features, encoding=self.encoding
         )
         table.fit(X, sample_weight=weight)
         small = X.shape[0] * table.n_features_out_ <= FLOAT64_CELLS
-        table.dtype = np.float64 if small and self.device == "cpu" else np.float32
+        table.dtype = np.float64 if small and find_device(self.device) == "cpu" else np.float32
         return table
 
     def _encode_validation(self, X_val, y_val, sample_weight_val):
@@ -333,9 +335,9 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self._train(training, history, fitting, data)
         except KeyboardInterrupt:
             training.stop()
+            done = history[-1].epoch if history else 0
             warnings.warn(
-                f"training was interrupted after {training.epoch} epochs; the best networks so "
-                "far are kept",
+                f"training was interrupted after {done} epochs; the best networks so far are kept",
                 stacklevel=5,
             )
         except Divergence as error:
@@ -501,7 +503,7 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
     quantile : float or list of float, default=0.5
         Levels between 0 and 1 that ``loss="quantile"`` predicts: one number for every output,
         or a list for one output, which makes one column per level. The columns never cross.
-    size_penalty : float, default=1e-4
+    size_penalty : float, default=5e-5
         Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
         neuron stays that lowers the loss by 0.0001 of what there is to explain.
     initial_size : float, default=8
@@ -526,7 +528,7 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
         "piecewise" adds a piecewise-linear encoding of every column of numbers.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
-    alpha : float, default=0.1
+    alpha : float, default=0.02
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
         gradient. The linear path does not decay.
     batch_size : int or "auto", default="auto"
@@ -650,9 +652,9 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
     }
 
     def __init__(
-        self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=8,
+        self, *, loss="squared_error", quantile=0.5, size_penalty=5e-5, initial_size=8,
         max_size=512, target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
-        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2, alpha=0.1,
+        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2, alpha=0.02,
         batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10, early_stopping="auto",
         validation_fraction=0.15, warm_start=False, device="cpu", random_state=None, verbose=0,
     ):  # fmt: skip
@@ -798,7 +800,7 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
         Factor of the weights of the rows of each class, by label; classes not named have 1.
         "balanced" gives all classes the same weight. With several labels per row the factors
         of all labels are multiplied.
-    size_penalty : float, default=1e-4
+    size_penalty : float, default=5e-5
         Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
         neuron stays that lowers the loss by 0.0001 of what there is to explain.
     initial_size : float, default=8
@@ -823,7 +825,7 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
         "piecewise" adds a piecewise-linear encoding of every column of numbers.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
-    alpha : float, default=0.1
+    alpha : float, default=0.02
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
         gradient. The linear path does not decay.
     batch_size : int or "auto", default="auto"
@@ -926,9 +928,9 @@ class NimbleClassifier(ClassifierMixin, _NimbleBase):
     }
 
     def __init__(
-        self, *, class_weight=None, size_penalty=1e-4, initial_size=8, max_size=512,
+        self, *, class_weight=None, size_penalty=5e-5, initial_size=8, max_size=512,
         target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
-        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2, alpha=0.1,
+        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2, alpha=0.02,
         batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10, early_stopping="auto",
         validation_fraction=0.15, warm_start=False, device="cpu", random_state=None, verbose=0,
     ):  # fmt: skip

@@ -271,11 +271,17 @@ class GrowableNetworks:
         return self.weights.first.shape[1]
 
     # -- memory
-    def view(self, flat):
-        """Cut a flat buffer of the present capacity into `Parameters`."""
-        k, c = self.n_networks, self.capacity
-        shapes = _shapes(k, c, self.n_inputs, self.n_outputs, self.depth)
-        return view_parameters(flat, shapes, self.depth)
+    @property
+    def owner(self):
+        """Number of the network that each parameter of a flat buffer belongs to."""
+        if self._owner is None:
+            k, c = self.n_networks, self.capacity
+            shapes = _shapes(k, c, self.n_inputs, self.n_outputs, self.depth)
+            self._owner = torch.zeros_like(self.flat["weights"], dtype=torch.int32)
+            number = torch.arange(k, dtype=torch.int32, device=self._owner.device)
+            for array in view_parameters(self._owner, shapes, self.depth).arrays():
+                array.copy_(number[:, None, None].expand_as(array))
+        return self._owner
 
     def _allocate(self, capacity):
         """Return empty buffers for ``capacity`` neurons, as attributes of this object."""
@@ -286,7 +292,7 @@ class GrowableNetworks:
         start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
         undecayed = [[flat[name][:start]] for name in self.OPTIMISED]
         decayed = [[flat[name][start:]] for name in self.OPTIMISED]
-        return dict(flat=flat, undecayed=undecayed, decayed=decayed, **views)
+        return dict(flat=flat, undecayed=undecayed, decayed=decayed, _owner=None, **views)
 
     def _reallocate(self, capacity, members):
         """Move to buffers of another capacity or fewer members, the function unchanged."""

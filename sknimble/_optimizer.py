@@ -33,14 +33,8 @@ def adamw_step(networks, learning_rates, weight_decay, step):
             weight_decay=decay, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
     if before is not None:
-        _shorten(networks.weights, networks.view(before), learning_rates)
+        # Take back what a step at the highest rate was too long for the other networks.
+        excess = weights.new_tensor(learning_rates).div_(-fastest).add_(1.0)
+        weights.lerp_(before, excess.index_select(0, networks.owner))
     decay = min(AVERAGE_DECAY, (1.0 + step) / (10.0 + step))
     networks.flat["average"].lerp_(weights, 1.0 - decay)
-
-
-def _shorten(weights, before, learning_rates):
-    """Take back what a step at the highest rate was too long for the other networks."""
-    rates = weights.linear.new_tensor(learning_rates)[:, None, None]
-    excess = 1.0 - rates / rates.max()
-    for new, old in zip(weights.arrays(), before.arrays(), strict=True):
-        new.lerp_(old, excess)

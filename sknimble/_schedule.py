@@ -11,7 +11,7 @@ import numpy as np
 WARM_UP = 40  # steps of rising learning rate, in which no size is judged
 PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
-ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
+ANNEAL_STEPS, ANNEAL_SHARE = 200, 0.8  # the anneal, as a share of the best step
 FIXED_STEPS = 600  # length of a training with nothing to watch
 
 

@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from ._batches import Batches, Rows
+from ._batches import Batches, Judges, Rows
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import gradient, value
@@ -88,6 +88,7 @@ class Training:
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
         self.batches = Batches(train, batch_size, self.scale)
+        self.judges = Judges([(part.members, part.rows) for part in held_out])
         watched = np.isin(np.arange(k), [m for part in held_out for m in part.members])
         self.schedule = Schedule(watched, self.batches.n_batches, max_iter, patience, tol, anneal)
         self.members, self.results, self.left = np.arange(k), {}, {}
@@ -245,15 +246,11 @@ class Training:
         """Return the held-out loss of every network at its rounded size, nan without one."""
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.size))
-        for part in self.held_out:
-            here = np.flatnonzero(np.isin(self.members, part.members))
-            if not len(here):
-                continue
-            everyone = len(here) == len(self.members)
-            average = networks.average if everyone else networks.average.of(here)
-            rows = part.rows.dense()
+        for here, rows in self.judges:
+            everyone, rows = len(here) == len(losses), rows.dense()
             losses[here] = value(
-                average, rows.X, rows.target.mT, rows.averaging(self.scale[here]),
+                networks.average if everyone else networks.average.of(here),
+                rows.X, rows.target.mT, rows.averaging(self.scale[here]),
                 gates if everyone or gates is None else gates[here], self.activation, self.loss,
             ).cpu()  # fmt: skip
         return losses
@@ -317,6 +314,7 @@ class Training:
         self.networks.keep(positions)
         self.schedule.keep(positions)
         self.batches.keep(positions)
+        self.judges.keep(positions)
         for name in ("members", "size_penalty", "scale", "utility", "data_loss"):
             setattr(self, name, getattr(self, name)[positions])
 

@@ -50,7 +50,7 @@ def data():
 
 
 def short(**parameters):
-    return NimbleRegressor(**({"max_iter": 12, "random_state": 0} | parameters))
+    return NimbleRegressor(**({"max_iter": 12, "n_estimators": 1, "random_state": 0} | parameters))
 
 
 @needs_callbacks

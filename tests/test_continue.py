@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._continue import check_unchanged, epochs_left
+from sknimble._training import Training
 
 ROWS = {"full batch": 60, "batches": 300}
 
@@ -23,8 +24,18 @@ def data(request):
 
 
 def warm(**parameters):
-    defaults = {"warm_start": True, "early_stopping": False, "max_iter": 9, "random_state": 0}
+    return one(**({"warm_start": True, "early_stopping": False, "max_iter": 9} | parameters))
+
+
+def one(**parameters):
+    """Return a regressor of one network, in which no default matters here."""
+    defaults = {"n_estimators": 1, "activation": "silu", "encoding": "none", "random_state": 0}
     return NimbleRegressor(**(defaults | parameters))
+
+
+def one_classifier(**parameters):
+    """Return a classifier of one network."""
+    return NimbleClassifier(**({"n_estimators": 1, "random_state": 0} | parameters))
 
 
 def going_on(model, max_iter, X, y, **rows):
@@ -39,6 +50,7 @@ def going_on(model, max_iter, X, y, **rows):
 @pytest.mark.parametrize("random_state", [0, None])
 def test_a_epochs_and_b_more_are_a_plus_b_epochs(data, n_estimators, random_state):
     X, y = data
+
     def seed():
         return np.random.RandomState(3) if random_state is None else random_state
 
@@ -85,7 +97,7 @@ def test_max_iter_counts_all_epochs(data):
 
 def test_early_stopping_goes_on_from_the_best_epoch_and_is_never_worse_on_it():
     X, y = make_friedman1(200, 5, noise=1.0, random_state=0)
-    model = NimbleRegressor(warm_start=True, early_stopping=True, random_state=0)
+    model = one(warm_start=True, early_stopping=True)
     going_on(model, 3, X, y)
     for max_iter in (8, 60, 1000):
         before = min(record.validation_loss + record.size_loss for record in model.history_)
@@ -97,7 +109,7 @@ def test_early_stopping_goes_on_from_the_best_epoch_and_is_never_worse_on_it():
 
 def test_patience_begins_anew_when_training_goes_on():
     X, y = make_friedman1(120, 5, noise=1.0, random_state=0)
-    model = NimbleRegressor(warm_start=True, early_stopping=True, random_state=0).fit(X, y)
+    model = one(warm_start=True, early_stopping=True).fit(X, y)
     stopped_at = model.n_iter_
     assert stopped_at < 1000
     model.fit(X, y)
@@ -106,7 +118,7 @@ def test_patience_begins_anew_when_training_goes_on():
 
 def test_training_goes_on_with_the_rows_that_were_held_out():
     X, y = make_friedman1(200, 5, random_state=0)
-    model = NimbleRegressor(warm_start=True, random_state=0)
+    model = one(warm_start=True)
     going_on(model, 2, X, y)
     with pytest.raises(ValueError, match="cannot hold out the rows it held out before"):
         going_on(model, 4, X[:150], y[:150])
@@ -205,13 +217,13 @@ def test_twenty_chunks_reach_within_2_percent_of_one_fit():
         for X_part, y_part in chunks(X, y, 20):
             pieces.partial_fit(X_part, y_part)
         scores.append(pieces.score(X_test, y_test))
-    whole = going_on(NimbleRegressor(random_state=0), 30, X, y)
+    whole = going_on(one(), 30, X, y)
     assert np.mean(scores) > 0.98 * whole.score(X_test, y_test)
 
 
 def test_each_call_is_one_pass_and_the_size_goes_on_evolving():
     X, y = make_friedman1(3000, 10, noise=0.1, random_state=0)
-    model = NimbleRegressor(random_state=0, size_penalty=1e-6)
+    model = one(size_penalty=1e-6)
     sizes = []
     for number, (X_part, y_part) in enumerate(chunks(X, y, 6), start=1):
         model.partial_fit(X_part, y_part)
@@ -231,7 +243,7 @@ def test_passes_over_a_whole_table_are_epochs_of_a_warm_start(data):
 def test_scales_and_levels_stay_those_of_the_first_call():
     first = np.array([[1.0, "a"], [2.0, "b"], [3.0, "a"], [4.0, "b"]] * 5, dtype=object)
     later = np.array([[100.0, "c"], [200.0, "a"]] * 5, dtype=object)
-    model = NimbleRegressor(random_state=0).partial_fit(first, np.arange(20.0))
+    model = one().partial_fit(first, np.arange(20.0))
     table = model._table
     model.partial_fit(later, np.arange(10.0))
     assert model._table is table
@@ -243,7 +255,7 @@ def test_scales_and_levels_stay_those_of_the_first_call():
 def test_predictions_reach_as_far_as_the_targets_of_every_chunk(loss):
     X = np.linspace(0.0, 1.0, 400)[:, None]
     y = 1.0 + 9.0 * X[:, 0]
-    model = NimbleRegressor(loss=loss, random_state=0)
+    model = one(loss=loss)
     model.partial_fit(X[:200], y[:200])
     assert model.predict(X).max() <= y[199] + 1e-9
     for _ in range(15):
@@ -253,7 +265,7 @@ def test_predictions_reach_as_far_as_the_targets_of_every_chunk(loss):
 
 def test_later_chunks_may_lack_classes_but_bring_no_new_ones():
     X, y = make_classification(400, 6, n_informative=4, n_classes=3, random_state=0)
-    model = NimbleClassifier(random_state=0)
+    model = one_classifier()
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         model.partial_fit(X, y)
     with pytest.raises(NotFittedError):
@@ -272,7 +284,7 @@ def test_later_chunks_may_lack_classes_but_bring_no_new_ones():
 def test_classes_that_come_late_are_learned():
     X, y = make_classification(1200, 6, n_informative=5, n_redundant=0, random_state=0)
     order = np.argsort(y[:600], kind="stable")  # the first chunk has one class only
-    model = NimbleClassifier(random_state=0)
+    model = one_classifier()
     model.partial_fit(X[:600][order][:200], y[:600][order][:200], classes=[0, 1])
     for _ in range(40):
         model.partial_fit(X[600:], y[600:])
@@ -281,7 +293,7 @@ def test_classes_that_come_late_are_learned():
 
 def test_partial_fit_goes_on_from_a_fit():
     X, y = make_friedman1(600, 5, noise=0.5, random_state=0)
-    model = NimbleRegressor(random_state=0).fit(X[:200], y[:200])
+    model = one().fit(X[:200], y[:200])
     before, epochs = model.score(X[200:], y[200:]), model.n_iter_
     for _ in range(10):
         model.partial_fit(X[200:], y[200:])
@@ -301,12 +313,30 @@ def test_partial_fit_refuses_what_needs_a_whole_table(data):
 def test_rows_of_weight_zero_are_absent_from_a_chunk(data):
     X, y = data
     weight = (np.arange(len(y)) % 2).astype(float)
-    weighted = NimbleRegressor(random_state=0).partial_fit(X, y, sample_weight=weight)
-    fewer = NimbleRegressor(random_state=0).partial_fit(X[1::2], y[1::2])
+    weighted = one().partial_fit(X, y, sample_weight=weight)
+    fewer = one().partial_fit(X[1::2], y[1::2])
     np.testing.assert_array_equal(weighted.predict(X), fewer.predict(X))
 
 
 # --------------------------------------------------------------------------- when it is cut short
+@pytest.fixture
+def breaking(monkeypatch):
+    """Return what makes training break in its third epoch, and returns what repairs it."""
+
+    def break_with(error):
+        records = Training._records
+
+        def broken(self, *args):
+            if self.epoch % 3 == 0:
+                raise error
+            return records(self, *args)
+
+        monkeypatch.setattr(Training, "_records", broken)
+        return lambda: monkeypatch.setattr(Training, "_records", records)
+
+    return break_with
+
+
 INTERRUPTED = """
     import sys, warnings
     from sklearn.datasets import make_friedman1
@@ -316,7 +346,7 @@ INTERRUPTED = """
 
 
     model = NimbleRegressor(
-        random_state=0, max_iter=10**6, early_stopping={early_stopping}, warm_start=True, tol=0,
+        random_state=0, n_estimators=1, max_iter=10**6, warm_start=True, tol=0,
         n_iter_no_change=10**6, verbose=1,
     )
     with warnings.catch_warnings(record=True) as caught:
@@ -331,12 +361,11 @@ INTERRUPTED = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT is sent in another way there")
-@pytest.mark.parametrize("early_stopping", [True, False])
-def test_ctrl_c_keeps_the_best_networks_so_far_and_says_so(early_stopping):
-    code = textwrap.dedent(INTERRUPTED).format(early_stopping=early_stopping)
+def test_ctrl_c_keeps_the_best_networks_so_far_and_says_so():
     child = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", textwrap.dedent(INTERRUPTED)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     for _ in range(20):
         assert child.stdout.readline().startswith("epoch")
     child.send_signal(signal.SIGINT)
@@ -345,24 +374,25 @@ def test_ctrl_c_keeps_the_best_networks_so_far_and_says_so(early_stopping):
     assert out.endswith("usable\n")
 
 
-@pytest.fixture
-def breaking(monkeypatch):
-    """Make training break in its third epoch."""
-    from sknimble._training import Training
-
-    records = Training._records
-
-    def broken(self, *args):
-        if self.epoch % 3 == 0:
-            raise MemoryError("no memory left")
-        return records(self, *args)
-
-    return lambda: monkeypatch.setattr(Training, "_records", broken)
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_an_interrupted_training_can_be_used_saved_and_continued(
+    data, breaking, early_stopping, n_estimators
+):
+    X, y = data
+    model = warm(early_stopping=early_stopping, n_estimators=n_estimators, max_iter=20)
+    repair = breaking(KeyboardInterrupt)
+    with pytest.warns(UserWarning, match="training was interrupted after 2 epochs"):
+        model.fit(X, y)
+    repair()
+    assert model.n_iter_ == 2  # the third was not complete
+    assert np.isfinite(model.predict(X)).all()
+    assert going_on(model, 9, X, y).n_iter_ == 9
 
 
 def test_an_exception_leaves_a_new_estimator_unfitted(data, breaking):
-    breaking()
-    model = NimbleRegressor(random_state=0)
+    breaking(MemoryError)
+    model = one()
     before = dict(vars(model))
     with pytest.raises(MemoryError):
         model.fit(*data)
@@ -376,7 +406,7 @@ def test_an_exception_leaves_a_fitted_estimator_as_it_was(data, breaking, call):
     X, y = data
     model = warm(warm_start=call == "warm fit", max_iter=2).fit(X, y).set_params(max_iter=30)
     before, attributes = model.predict(X), dict(vars(model))
-    breaking()
+    breaking(MemoryError)
     with pytest.raises(MemoryError):
         if call == "partial_fit":
             model.partial_fit(X, 10.0 * y)
@@ -391,7 +421,7 @@ def test_an_exception_leaves_a_fitted_estimator_as_it_was(data, breaking, call):
 
 def test_a_training_that_diverges_keeps_the_earlier_fit():
     X, y = make_friedman1(150, 5, random_state=0)
-    model = NimbleRegressor(random_state=0, max_iter=20, early_stopping=False).fit(X, y)
+    model = one(max_iter=20, early_stopping=False).fit(X, y)
     before = model.predict(X)
     model.set_params(learning_rate_init=1e30)
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="learning_rate_init"):

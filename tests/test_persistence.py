@@ -16,7 +16,6 @@ from sklearn.datasets import make_classification, make_friedman1
 
 import sknimble._persistence as persistence
 from sknimble import NimbleClassifier, NimbleRegressor
-from sknimble._predictor import FittedNetwork
 
 
 def through_pickle(model):

@@ -1,0 +1,116 @@
+"""A picture of a training: the size weight N above, the losses below, over the epochs.
+
+matplotlib is imported by the method that draws.
+"""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+
+class SizeHistoryDisplay:
+    """N and the losses over a training.
+
+    `from_estimator` makes one; the parameters of the class are stored as attributes.
+
+    Parameters
+    ----------
+    history : list of Epoch
+        Records of one or of several networks, as in ``history_``.
+
+    Attributes
+    ----------
+    ax_ : ndarray of two matplotlib Axes
+        Sizes above, losses below.
+    figure_ : matplotlib Figure
+    lines_ : dict of str to list of matplotlib Line2D
+        The lines of "size", "data_loss" and "validation_loss", one per network.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknimble import NimbleRegressor, SizeHistoryDisplay
+    >>> model = NimbleRegressor(random_state=0).fit(*load_diabetes(return_X_y=True))
+    >>> display = SizeHistoryDisplay.from_estimator(model)
+    >>> display.figure_.savefig("history.png")  # doctest: +SKIP
+    """
+
+    def __init__(self, history):
+        self.history = history
+
+    @classmethod
+    def from_estimator(cls, fitted, *, ax=None):
+        """Draw the training of a fitted model.
+
+        Parameters
+        ----------
+        fitted : NimbleRegressor or NimbleClassifier
+            Or whatever else has a ``history_``.
+        ax : matplotlib Axes, pair of Axes or None, default=None
+            As in `plot`.
+
+        Returns
+        -------
+        SizeHistoryDisplay
+        """
+        check_is_fitted(fitted, "history_")
+        return cls(fitted.history_).plot(ax=ax)
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, pair of Axes or None, default=None
+            A pair is drawn in, one Axes is divided in two, None makes a figure.
+
+        Returns
+        -------
+        SizeHistoryDisplay
+            Itself.
+        """
+        self.ax_ = _two_axes(ax)
+        self.figure_ = self.ax_[0].figure
+        above, below = self.ax_
+        self.lines_ = {
+            "size": self._draw(above, "size", "C0"),
+            "data_loss": self._draw(below, "data_loss", "0.6", "training rows"),
+            "validation_loss": self._draw(below, "validation_loss", "C1", "held-out rows"),
+        }
+        above.set_ylabel("size weight N")
+        above.set_ylim(bottom=0)
+        above.tick_params(labelbottom=False)
+        below.set(xlabel="epoch", ylabel="loss", yscale="log")
+        below.legend()
+        return self
+
+    def _draw(self, axes, name, colour, label=None):
+        """Draw one column of the record, a line per network; return the lines."""
+        members = sorted({record.member for record in self.history})
+        lines = []
+        for member in members:
+            records = [record for record in self.history if record.member == member]
+            values = np.array([getattr(record, name) for record in records], dtype=float)
+            if np.isnan(values).all():
+                continue  # no rows were held out
+            lines += axes.plot(
+                [record.epoch for record in records], values, color=colour,
+                alpha=1.0 if len(members) == 1 else 0.7, label=label if not lines else None,
+            )  # fmt: skip
+        return lines
+
+
+def _two_axes(ax):
+    """Return two Axes, one above the other, that share the epochs."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        return plt.subplots(2, 1, sharex=True, layout="constrained")[1]
+    if np.size(ax) == 2:
+        return np.ravel(ax)
+    if np.size(ax) != 1:
+        raise ValueError(f"ax has {np.size(ax)} Axes; one or two can be drawn in")
+    ax = np.ravel(ax)[0]
+    ax.set_axis_off()
+    parts = ax.get_subplotspec().subgridspec(2, 1)
+    above = ax.figure.add_subplot(parts[0])
+    return np.array([above, ax.figure.add_subplot(parts[1], sharex=above)])

@@ -1,0 +1,499 @@
+"""What the estimators promise: known special cases, their attributes, the same answer again."""
+
+import hashlib
+import inspect
+import random
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, softmax
+from sklearn.base import is_classifier, is_regressor
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble._folds import EARLY_STOPPING_ROWS
+from sknimble._history import Epoch
+from sknimble._tables import TableEncoder
+
+ESTIMATORS = [NimbleRegressor, NimbleClassifier]
+# A few epochs whose number does not depend on what is held out.
+SHORT = {"max_iter": 8, "early_stopping": False, "random_state": 0}
+
+every_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
+every_depth = pytest.mark.parametrize("n_hidden_layers", [1, 2, 3])
+
+
+def table(Estimator, n_rows=150, n_columns=4, seed=0):
+    """Return X and a target that suits the estimator."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, n_columns))
+    y = np.sin(3 * X[:, 0]) + X[:, 1] + 0.1 * rng.normal(size=n_rows)
+    return X, np.digitize(y, [-0.5, 0.8]) if Estimator is NimbleClassifier else y
+
+
+def waves(n_rows=300):
+    """Return a table of which a linear model explains a fraction only."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (n_rows, 2))
+    return X, np.sin(6 * X[:, 0]) + 0.1 * rng.normal(size=n_rows)
+
+
+def answers(model, X):
+    """Return all a model predicts, as one array."""
+    if is_regressor(model):
+        return model.predict(X)
+    return np.column_stack([model.predict_proba(X), model.decision_function(X)])
+
+
+# ------------------------------------------------------------------ special cases
+UNTRAINED = {
+    "max_size": 0, "initial_size": 0, "learning_rate_init": 1e-15, "max_iter": 1,
+    "early_stopping": False,
+}  # fmt: skip
+
+
+def test_a_regressor_of_size_zero_is_ridge():
+    X, y = load_diabetes(return_X_y=True)
+    Z = TableEncoder().fit_transform(X)
+    ridge = Ridge().fit(Z, (y - y.mean()) / y.std())
+    expected = np.clip(ridge.predict(Z) * y.std() + y.mean(), y.min(), y.max())
+    found = NimbleRegressor(**UNTRAINED).fit(X, y).predict(X)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
+def test_a_classifier_of_size_zero_is_logistic_regression(load):
+    X, y = load(return_X_y=True)
+    Z = TableEncoder().fit_transform(X)
+    model = LogisticRegression(max_iter=200, tol=1e-4).fit(Z, y)
+    found = NimbleClassifier(**UNTRAINED).fit(X, y)
+    np.testing.assert_allclose(found.predict_proba(X), model.predict_proba(Z), atol=1e-6)
+
+
+@every_estimator
+def test_at_a_price_that_no_neuron_is_worth_the_linear_model_remains(Estimator):
+    X, y = table(Estimator)
+    model = Estimator(size_penalty=10.0, random_state=0).fit(X, y)
+    assert model.n_hidden_ == 0
+    n_outputs = 3 if Estimator is NimbleClassifier else 1
+    assert model.n_parameters_ == n_outputs * 5
+
+
+@every_estimator
+def test_an_ensemble_predicts_the_mean_of_its_networks(Estimator):
+    X, y = table(Estimator)
+    model = Estimator(n_estimators=3, **SHORT).fit(X, y)
+    raws = [network.raw(model._table.transform(X)) for network in model._networks]
+    mean = np.mean([model._loss.decode(raw) for raw in raws], axis=0)
+    if Estimator is NimbleRegressor:
+        np.testing.assert_allclose(model.predict(X), mean[:, 0], rtol=1e-12)
+    else:
+        np.testing.assert_allclose(model.predict_proba(X), mean, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_decisions_of_one_network_are_its_logits(n_classes):
+    X, y = table(NimbleClassifier)
+    model = NimbleClassifier(**SHORT).fit(X, np.minimum(y, n_classes - 1))
+    raw = model._networks[0].raw(model._table.transform(X))
+    decision = model.decision_function(X)
+    if n_classes == 2:
+        np.testing.assert_allclose(decision, raw[:, 0], rtol=1e-9)
+        np.testing.assert_allclose(model.predict_proba(X)[:, 1], expit(decision), rtol=1e-12)
+    else:
+        np.testing.assert_allclose(softmax(decision, axis=1), softmax(raw, axis=1), rtol=1e-9)
+
+
+def test_probabilities_decisions_and_classes_agree():
+    X, y = table(NimbleClassifier)
+    model = NimbleClassifier(**SHORT).fit(X, np.array(["low", "mid", "high"])[y])
+    P = model.predict_proba(X)
+    np.testing.assert_allclose(P.sum(axis=1), 1.0)
+    np.testing.assert_allclose(model.predict_log_proba(X), np.log(P))
+    np.testing.assert_array_equal(model.predict(X), model.classes_[P.argmax(axis=1)])
+    np.testing.assert_array_equal(P.argmax(axis=1), model.decision_function(X).argmax(axis=1))
+
+
+@every_estimator
+def test_a_fitted_network_contains_every_smaller_one(Estimator):
+    X, y = table(Estimator)
+    network = Estimator(**SHORT).fit(X, y)._networks[0]
+    Z = np.random.default_rng(1).normal(size=(20, 4))
+    k = network.n_hidden // 2
+    rest = [h.copy() for h in network.hidden]
+    for layer in rest:
+        layer[:k, k:-1] = 0.0
+    output = network.output.copy()
+    output[:, k:] = 0.0
+    silenced = type(network)(network.linear, network.first, rest, output, network.activation)
+    np.testing.assert_allclose(
+        network.truncated(k).raw(Z), silenced.raw(Z), rtol=1e-12, atol=1e-12
+    )
+
+
+# ------------------------------------------------------------------ fitted attributes
+@every_estimator
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_fitted_attributes_describe_the_networks(Estimator, n_estimators):
+    X, y = table(Estimator)
+    model = Estimator(n_estimators=n_estimators, **SHORT).fit(X, y)
+    assert type(model.size_weight_) is float
+    assert type(model.n_hidden_) is int
+    assert abs(model.n_hidden_ - model.size_weight_) <= 0.5 * n_estimators
+    assert model.n_parameters_ == sum(network.n_parameters for network in model._networks)
+    assert model.n_iter_ == 8
+    assert len(model.loss_curve_) == 8
+    assert model.n_features_in_ == 4
+    assert len(model.history_) == 8 * n_estimators
+    assert all(isinstance(record, Epoch) for record in model.history_)
+
+
+@every_estimator
+def test_the_loss_curve_is_the_objective_of_the_record(Estimator):
+    model = Estimator(**SHORT).fit(*table(Estimator))
+    assert model.loss_curve_ == [record.loss for record in model.history_]
+
+
+def test_the_last_size_is_published_where_nothing_is_held_out():
+    model = NimbleRegressor(**SHORT | {"max_iter": 80}).fit(*waves())
+    assert model.size_weight_ == model.history_[-1].size
+
+
+def test_kinds_are_known_to_scikit_learn():
+    assert is_regressor(NimbleRegressor())
+    assert is_classifier(NimbleClassifier())
+    assert not hasattr(NimbleRegressor(), "predict_proba")
+
+
+@every_estimator
+def test_parameters_are_keywords_and_at_most_24(Estimator):
+    parameters = inspect.signature(Estimator).parameters.values()
+    assert len(parameters) <= 24
+    assert {parameter.kind for parameter in parameters} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@every_estimator
+def test_predictions_are_in_double_precision_whatever_was_computed_in(Estimator):
+    X, y = table(Estimator, 600, 40)
+    model = Estimator(**SHORT | {"max_iter": 1}).fit(X, y)
+    assert model._networks[0].linear.dtype == np.float32
+    assert answers(model, X).dtype == np.float64
+
+
+# ------------------------------------------------------------------ the size
+@pytest.mark.parametrize("initial_size", [0, 40])
+def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size):
+    model = NimbleRegressor(
+        initial_size=initial_size, target_size=10, size_penalty=1.0, early_stopping=False,
+        random_state=0,
+    )  # fmt: skip
+    assert model.fit(*waves()).n_hidden_ == 10
+
+
+@pytest.mark.parametrize("max_size", [0, 3, 9])
+def test_no_network_is_larger_than_max_size(max_size):
+    model = NimbleRegressor(
+        initial_size=0, max_size=max_size, size_penalty=0.0, early_stopping=False, random_state=0
+    ).fit(*waves())
+    assert max(record.size for record in model.history_) <= max_size
+    assert model.n_hidden_ == max_size
+
+
+RECIPES = {
+    "defaults": {},
+    "high rate": {"learning_rate_init": 5e-2},
+    "strong decay": {"alpha": 0.4},
+}
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@every_depth
+def test_from_nothing_a_network_finds_the_neurons_it_needs(n_hidden_layers, recipe):
+    X, y = waves(400)
+    model = NimbleRegressor(
+        initial_size=0, n_hidden_layers=n_hidden_layers, random_state=0, **RECIPES[recipe]
+    ).fit(X[:300], y[:300])
+    linear = Ridge().fit(X[:300], y[:300])
+    assert linear.score(X[300:], y[300:]) < 0.3
+    assert model.n_hidden_ >= 3
+    assert model.score(X[300:], y[300:]) > 0.8
+
+
+# ------------------------------------------------------------------ rows and weights
+@every_estimator
+@pytest.mark.parametrize("n_estimators", [1, 3])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("batch_size", ["auto", 8])
+def test_on_a_tiny_table_whole_weights_are_repeated_rows_to_the_last_bit(
+    Estimator, batch_size, early_stopping, n_estimators
+):
+    X, y = table(Estimator, 40)
+    weight = np.random.default_rng(0).integers(0, 4, 40)
+    order = np.random.default_rng(1).permutation(np.repeat(np.arange(40), weight))
+    model = Estimator(
+        batch_size=batch_size, early_stopping=early_stopping, n_estimators=n_estimators,
+        max_iter=300, random_state=0,
+    )  # fmt: skip
+    weighted = answers(model.fit(X, y, sample_weight=weight), X)
+    repeated = answers(model.fit(X[order], y[order]), X)
+    np.testing.assert_array_equal(weighted, repeated)
+
+
+@every_estimator
+@pytest.mark.parametrize("n_rows", [60, 300])
+def test_a_row_of_weight_zero_is_absent(Estimator, n_rows):
+    X, y = table(Estimator, n_rows)
+    weight = np.random.default_rng(0).integers(0, 2, n_rows) * 1.5
+    model = Estimator(max_iter=15, random_state=0, early_stopping=False)
+    weighted = answers(model.fit(X, y, sample_weight=weight), X)
+    absent = answers(model.fit(X[weight > 0], y[weight > 0], weight[weight > 0]), X)
+    np.testing.assert_array_equal(weighted, absent)
+
+
+def test_scales_of_columns_and_target_do_not_matter():
+    # Powers of two, so that not even rounding differs.
+    X, y = waves(200)
+    one = NimbleRegressor(max_iter=100, random_state=0, early_stopping=False).fit(X, y)
+    other = NimbleRegressor(max_iter=100, random_state=0, early_stopping=False)
+    other.fit(X * 2.0**14, y * 2.0**20)
+    assert one.size_weight_ == other.size_weight_
+    np.testing.assert_array_equal(one.predict(X) * 2.0**20, other.predict(X * 2.0**14))
+
+
+# ------------------------------------------------------------------ who judges
+def test_small_tables_train_on_all_rows_and_larger_ones_hold_some_out():
+    for n_rows, watched in [(EARLY_STOPPING_ROWS - 1, False), (EARLY_STOPPING_ROWS, True)]:
+        model = NimbleRegressor(max_iter=300).fit(*table(NimbleRegressor, n_rows))
+        assert np.isfinite(model.history_[0].validation_loss) == watched
+
+
+def test_explicit_rows_judge_in_place_of_held_out_ones():
+    X, y = waves(200)
+    model = NimbleRegressor(random_state=0).fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
+    assert np.isfinite(model.history_[0].validation_loss)
+    np.random.default_rng(0).shuffle(y[100:])
+    spoilt = NimbleRegressor(random_state=0).fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:])
+    assert spoilt.history_[0].data_loss == model.history_[0].data_loss
+    assert spoilt.history_[0].validation_loss > model.history_[0].validation_loss
+
+
+def test_rows_that_judge_have_weights_of_their_own():
+    X, y = waves(200)
+    y[150:] = 100.0
+    weight = np.repeat([1.0, 0.0], 50)
+    judged = NimbleRegressor(max_iter=5, random_state=0, early_stopping=True)
+    with pytest.warns(ConvergenceWarning):
+        judged.fit(X[:100], y[:100], X_val=X[100:], y_val=y[100:], sample_weight_val=weight)
+    assert judged.history_[0].validation_loss < 2.0
+
+
+def test_a_training_cut_short_says_so():
+    with pytest.warns(ConvergenceWarning, match="max_iter=3 epochs ended while"):
+        NimbleRegressor(max_iter=3, early_stopping=True).fit(*waves())
+
+
+# ------------------------------------------------------------------ the same answer again
+def fit_and_digest(Estimator, kind):
+    """Return a digest of all predictions of a model fitted from scratch."""
+    n_columns = 40 if kind == "single precision" else 4
+    X, y = table(Estimator, 600, n_columns)
+    options = {"three networks": {"n_estimators": 3}, "batches": {"batch_size": 50}}.get(kind, {})
+    model = Estimator(max_iter=12, early_stopping=False, random_state=7, **options).fit(X, y)
+    return hashlib.sha256(answers(model, X).tobytes()).hexdigest()
+
+
+KINDS = ["ordinary", "single precision", "three networks", "batches"]
+EVERY_CASE = [(Estimator, kind) for Estimator in ESTIMATORS for kind in KINDS]
+
+
+@pytest.mark.parametrize(("Estimator", "kind"), EVERY_CASE)
+def test_the_same_seed_gives_the_same_bits_in_one_process(Estimator, kind):
+    assert fit_and_digest(Estimator, kind) == fit_and_digest(Estimator, kind)
+
+
+def test_the_same_seed_gives_the_same_bits_in_a_fresh_process():
+    code = (
+        f"import sys; sys.path.insert(0, {str(__import__('pathlib').Path(__file__).parent)!r})\n"
+        "from test_estimators import EVERY_CASE, fit_and_digest\n"
+        "print(*[fit_and_digest(*case) for case in EVERY_CASE])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [fit_and_digest(*case) for case in EVERY_CASE]
+
+
+def test_the_same_seed_gives_the_same_bits_in_two_workers_of_joblib():
+    # Workers import this module by name.
+    with joblib.parallel_config("loky", n_jobs=2):
+        found = joblib.Parallel()(joblib.delayed(fit_and_digest)(*case) for case in EVERY_CASE)
+    assert found == [fit_and_digest(*case) for case in EVERY_CASE]
+
+
+@every_estimator
+def test_another_seed_gives_another_network(Estimator):
+    X, y = table(Estimator)
+    one, other = (Estimator(max_iter=8, early_stopping=False, random_state=s) for s in (0, 1))
+    assert not np.array_equal(answers(one.fit(X, y), X), answers(other.fit(X, y), X))
+
+
+def global_state():
+    """Return everything of the process that a fit must leave alone."""
+    return {
+        "torch random": torch.get_rng_state().numpy().tobytes(),
+        "numpy random": str(np.random.get_state()),  # noqa: NPY002
+        "python random": random.getstate(),
+        "threads": torch.get_num_threads(),
+        "grad mode": torch.is_grad_enabled(),
+        "inference mode": torch.is_inference_mode_enabled(),
+        "dtype": torch.get_default_dtype(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "print options": str(np.get_printoptions()),
+        "errors": np.geterr(),
+    }
+
+
+@every_estimator
+@pytest.mark.parametrize("kind", ["ordinary", "single precision"])
+def test_nothing_global_is_changed(Estimator, kind):
+    before = global_state()
+    fit_and_digest(Estimator, kind)
+    assert global_state() == before
+
+
+def test_nothing_global_is_changed_by_a_fit_that_fails():
+    before = global_state()
+    with pytest.raises(ValueError, match="learning_rate_init"):
+        NimbleRegressor(learning_rate_init=1e200, random_state=0).fit(*waves())
+    assert global_state() == before
+
+
+def test_nothing_global_is_relied_on():
+    expected = fit_and_digest(NimbleRegressor, "ordinary")
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    try:
+        torch.set_num_threads(2)
+        torch.set_default_dtype(torch.float64)
+        with torch.no_grad():
+            assert fit_and_digest(NimbleRegressor, "ordinary") == expected
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
+
+
+@every_estimator
+def test_fitting_and_predicting_are_silent(Estimator, capfd):
+    X, y = table(Estimator)
+    answers(Estimator(**SHORT).fit(X, y), X)
+    assert capfd.readouterr() == ("", "")
+
+
+# ------------------------------------------------------------------ bad input
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size_penalty", -1e-3),
+        ("size_penalty", np.nan),
+        ("size_penalty", np.inf),
+        ("alpha", -0.1),
+        ("alpha", np.nan),
+        ("alpha", np.inf),
+        ("learning_rate_init", np.inf),
+        ("learning_rate_init", -1e-3),
+        ("target_size", -1),
+        ("target_size", np.nan),
+        ("initial_size", -1),
+        ("initial_size", np.nan),
+        ("max_size", 12.5),
+        ("n_hidden_layers", 1.5),
+        ("n_estimators", 2.5),
+        ("batch_size", 10.5),
+        ("validation_fraction", np.nan),
+        ("tol", np.nan),
+    ],
+)
+@every_estimator
+def test_a_parameter_that_makes_no_sense_is_named_with_its_value(Estimator, name, value):
+    with pytest.raises(ValueError, match=rf"(?s)'{name}' parameter .*Got {value}"):
+        Estimator(**{name: value}).fit(*table(Estimator))
+
+
+@pytest.mark.parametrize("name", ["initial_size", "target_size"])
+def test_a_size_beyond_max_size_is_named_with_both_values(name):
+    with pytest.raises(ValueError, match=f"{name}=700 is larger than max_size=512"):
+        NimbleRegressor(**{name: 700}).fit(*table(NimbleRegressor))
+
+
+@every_estimator
+def test_weights_that_are_all_zero_are_refused(Estimator):
+    X, y = table(Estimator)
+    with pytest.raises(ValueError, match="(?i)sample.weight.*zero"):
+        Estimator().fit(X, y, sample_weight=np.zeros(len(y)))
+    with pytest.raises(ValueError, match="(?i)sample.weight.*zero"):
+        Estimator().fit(X, y, X_val=X, y_val=y, sample_weight_val=np.zeros(len(y)))
+
+
+@every_estimator
+def test_validation_data_without_rows_are_refused(Estimator):
+    X, y = table(Estimator)
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        Estimator().fit(X, y, X_val=X[:0], y_val=y[:0])
+
+
+def test_one_class_is_not_enough():
+    with pytest.raises(ValueError, match="one class, 3; a classifier needs at least two"):
+        NimbleClassifier().fit(np.zeros((5, 1)), [3] * 5)
+
+
+def test_a_class_whose_rows_all_weigh_nothing_is_no_class():
+    X, y = table(NimbleClassifier)
+    with pytest.raises(ValueError, match="one class, 1"):
+        NimbleClassifier().fit(X, y, sample_weight=(y == 1).astype(float))
+
+
+@pytest.mark.parametrize("fraction", [0.95, 0.99])
+def test_a_validation_fraction_that_leaves_a_class_out_is_named(fraction):
+    X, y = table(NimbleClassifier, 40)
+    model = NimbleClassifier(validation_fraction=fraction, early_stopping=True)
+    with pytest.raises(ValueError, match=f"validation_fraction={fraction} .* a class out"):
+        model.fit(X, y)
+
+
+@every_estimator
+def test_infinite_values_are_refused_with_their_column(Estimator):
+    X, y = table(Estimator)
+    X[7, 2] = -np.inf
+    with pytest.raises(ValueError, match="infinity .*'x2'"):
+        Estimator().fit(X, y)
+
+
+@every_estimator
+def test_another_number_of_columns_is_refused(Estimator):
+    X, y = table(Estimator)
+    model = Estimator(**SHORT).fit(X, y)
+    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
+        model.predict(X[:, :3])
+
+
+@pytest.mark.parametrize("batch_size", ["auto", 20])
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("rate", [1.0, 1e3, 1e10, 1e20, 1e38, 1e100, 1e300])
+@pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
+@every_estimator
+def test_a_rate_too_high_is_named_or_does_no_harm(Estimator, rate, early_stopping, batch_size):
+    X, y = table(Estimator, 120)
+    model = Estimator(
+        learning_rate_init=rate, early_stopping=early_stopping, batch_size=batch_size,
+        max_iter=40, max_size=32, random_state=0,
+    )  # fmt: skip
+    try:
+        model.fit(X, y)
+    except ValueError as error:
+        assert f"learning_rate_init={rate}" in str(error)
+        assert "scale" in str(error)
+    else:
+        assert np.isfinite(answers(model, X)).all()

@@ -1,0 +1,166 @@
+"""The same numbers whoever runs the fits, no deadlock, and nothing of the process changed."""
+
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import make_classification, make_friedman1
+from sklearn.model_selection import GridSearchCV
+
+from sknimble import NimbleClassifier, NimbleRegressor
+
+GRID = {"size_penalty": [1e-4, 1e-2]}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_friedman1(200, 5, noise=0.5, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def alone(data):
+    return search(data)
+
+
+def search(data):
+    model = NimbleRegressor(max_iter=6, early_stopping=False, random_state=0)
+    return GridSearchCV(model, GRID, cv=2, refit=False).fit(*data).cv_results_["mean_test_score"]
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_a_search_finds_the_same_scores_to_the_last_bit(data, alone, backend):
+    with joblib.parallel_config(backend, n_jobs=2):
+        np.testing.assert_array_equal(search(data), alone)
+
+
+def test_a_search_on_dask_finds_the_same_scores_to_the_last_bit(data, alone):
+    distributed = pytest.importorskip("distributed")
+    cluster = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
+    with (
+        distributed.LocalCluster(**cluster, dashboard_address=None) as local,
+        distributed.Client(local),
+        joblib.parallel_config("dask"),
+    ):
+        np.testing.assert_array_equal(search(data), alone)
+
+
+def threads_of_a_fit(X, y):
+    """Return how many threads torch has after a fit, in the process where this runs."""
+    NimbleRegressor(max_iter=2, early_stopping=False).fit(X, y)
+    import torch
+
+    return torch.get_num_threads()
+
+
+def test_a_worker_uses_one_thread(data):
+    with joblib.parallel_config("loky", n_jobs=2):
+        counts = joblib.Parallel()(joblib.delayed(threads_of_a_fit)(*data) for _ in range(2))
+    assert counts == [1, 1]
+
+
+FORKED = """
+    import joblib, torch
+    from sklearn.datasets import make_friedman1
+    from sklearn.model_selection import GridSearchCV
+    from sknimble import NimbleRegressor
+
+    X, y = make_friedman1(3000, 40, random_state=0)
+    model = NimbleRegressor(
+        max_iter=2, early_stopping=False, batch_size=1500, initial_size=150, random_state=0,
+        n_estimators=1, encoding="none",
+    )
+    torch.set_num_threads(2)
+    model.fit(X, y)
+    torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))  # starts the threads for certain
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        search = GridSearchCV(model, {"size_penalty": [1e-4, 1e-2]}, cv=2).fit(X, y)
+        threads = joblib.Parallel()(joblib.delayed(torch.get_num_threads)() for _ in range(2))
+    assert threads == [1, 1]
+    assert torch.get_num_threads() == 2
+    print(search.cv_results_["mean_test_score"].tolist())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the other systems do not fork")
+def test_a_forked_search_after_a_fit_does_not_hang():
+    # Without the guard in `_network` the workers wait for threads that were not forked.
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKED)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[")
+
+
+def fits(number):
+    """Return what one of several different fits predicts."""
+    if number % 2:
+        X, y = make_classification(300, 8, random_state=number)
+        model = NimbleClassifier(max_iter=6, early_stopping=False, random_state=number)
+        return model.fit(X, y).predict_proba(X)
+    X, y = make_friedman1(300, 8, random_state=number)
+    model = NimbleRegressor(max_iter=6, early_stopping=False, random_state=number)
+    return model.fit(X, y).predict(X)
+
+
+def test_fits_in_threads_at_once_are_what_they_are_alone():
+    one_by_one = [fits(number) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for alone, together in zip(one_by_one, pool.map(fits, range(4)), strict=True):
+            np.testing.assert_array_equal(together, alone)
+
+
+def test_nothing_of_the_process_is_changed(data):
+    def settings():
+        return (
+            torch.get_num_threads(), torch.get_num_interop_threads(), torch.get_default_dtype(),
+            torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(),
+            torch.random.get_rng_state().tolist(),
+            np.random.mtrand._rand.get_state()[1].tolist(),
+            np.geterr(),
+        )  # fmt: skip
+
+    before = settings()
+    model = NimbleRegressor(max_iter=3, early_stopping=False).fit(*data)
+    model.partial_fit(*data).predict(data[0])
+    assert settings() == before
+
+
+# ------------------------------------------------------------------------------------ the device
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_absent_is_an_error_that_says_so(data, device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    model = NimbleRegressor(device=device)
+    with pytest.raises(ValueError, match=f"device='{device}', but PyTorch .* sees none here"):
+        model.fit(*data)
+    assert not model.__sklearn_is_fitted__()
+
+
+def test_auto_takes_the_processor_where_there_is_nothing_else(data, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    kwargs = {"max_iter": 3, "early_stopping": False, "random_state": 0}
+    chosen = NimbleRegressor(device="auto", **kwargs).fit(*data)
+    given = NimbleRegressor(device="cpu", **kwargs).fit(*data)
+    np.testing.assert_array_equal(chosen.predict(data[0]), given.predict(data[0]))
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_accelerator_fits_in_single_precision_and_gives_numpy(data, device):
+    backend = torch.cuda if device == "cuda" else torch.backends.mps
+    if not backend.is_available():
+        pytest.skip(f"no {device} here")
+    X, y = data
+    kwargs = {"max_iter": 20, "early_stopping": False, "random_state": 0}
+    there = NimbleRegressor(device=device, **kwargs).fit(X, y)
+    assert there._networks[0].first.dtype == np.float32
+    assert isinstance(there.predict(X), np.ndarray)
+    here = NimbleRegressor(**kwargs).fit(X, y)
+    assert there.score(X, y) == pytest.approx(here.score(X, y), abs=0.02)
+    there.set_params(device="cpu").partial_fit(X, y)
