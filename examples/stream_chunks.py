@@ -11,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+
 from sknimble import NimbleRegressor
 
 CHUNK = 100_000
@@ -31,7 +32,7 @@ def peak():
 
 def main(n_rows=10_000_000):
     X_test, y_test = rows(0, 20_000)
-    model = NimbleRegressor(random_state=0)
+    model = NimbleRegressor(n_estimators=1, size_penalty=1e-5, random_state=0)
     start = time.perf_counter()
     for number in range(1, n_rows // CHUNK + 1):
         model.partial_fit(*rows(number, CHUNK))
@@ -42,7 +43,7 @@ def main(n_rows=10_000_000):
                 f"peak memory {peak():.0f} MB"
             )
 
-    sample = NimbleRegressor(random_state=0).fit(*rows(1, 20_000))
+    sample = NimbleRegressor(n_estimators=1, size_penalty=1e-5, random_state=0).fit(*rows(1, 20_000))
     print(f"one fit of a sample of 20,000 rows: R2 {sample.score(X_test, y_test):.4f}")
 
 

@@ -1,9 +1,9 @@
 """Which rows each network meets, and in what order: its own, cut into batches of equal size.
 
-Networks that learn from the same rows share every batch, X of shape (B, d). Where they do not,
-as with folds, each has a batch of its own, X of shape (K, B, d): a network meets the rows that
-it would meet alone, and none that it does not learn from. X is gathered a slab of batches at a
-time and never copied whole.
+Networks that learn from the same rows are a *group*. One group shares every batch, X of shape
+(B, d). Of several groups, as with folds, each has batches of its own rows, so that a network
+meets the rows that it would meet alone, and none that it does not learn from. X is gathered a
+slab of batches at a time and never copied whole.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,18 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-SLAB_ROWS = 16384  # rows gathered at a time, over all networks
+from ._late import read
+
+SLAB_ROWS = 16384  # rows gathered at a time, over all groups
 
 
 @dataclass
 class Rows:
-    """Encoded rows: X with ones, target, and the weight of every row for every network.
+    """Encoded rows: X with ones, target, and the weight of every row.
 
-    Shapes are (n, d), (n, o) and (K, n), or (K, n, d) and (K, n, o) where every network has
-    rows of its own. A weight of None is one for all.
+    Shapes are (n, d), (n, o) and (K, n) for K networks, or groups of them. Where networks have
+    rows of their own, targets are (K, n, o) and X is (K, n, d), or a list of pairs: a slice of
+    networks, and the rows (n, d) that they share. A weight of None is one for all.
     """
 
     X: torch.Tensor
@@ -32,7 +35,7 @@ class Rows:
 
     def dense(self):
         """Return the rows with X dense; a scipy matrix becomes a tensor."""
-        if isinstance(self.X, torch.Tensor):
+        if isinstance(self.X, torch.Tensor | list):
             return self
         return Rows(torch.as_tensor(self.X.toarray()).to(self.target), self.target, self.weight)
 
@@ -40,15 +43,18 @@ class Rows:
         """Return a copy of the rows at the given positions."""
         # index_select is several times as fast as indexing
         chosen = torch.as_tensor(index, device=self.target.device)
-        dense = isinstance(self.X, torch.Tensor)
-        X = self.X.index_select(0, chosen) if dense else self.X[index]
+        if isinstance(self.X, torch.Tensor):
+            X = self.X.index_select(0, chosen)
+        else:
+            X = read(self.X, index)
+            X = torch.as_tensor(X).to(self.target) if isinstance(X, np.ndarray) else X
         weight = None if self.weight is None else self.weight.index_select(1, chosen)
-        return Rows(X, self.target.index_select(-2, chosen), weight)
+        return Rows(X, self.target.index_select(0, chosen), weight)
 
     def slice(self, start, stop):
         """Return a view of consecutive rows."""
         weight = None if self.weight is None else self.weight[:, start:stop]
-        return Rows(self.X[start:stop], self.target.narrow(-2, start, stop - start), weight)
+        return Rows(self.X[start:stop], self.target[start:stop], weight)
 
     def of(self, networks):
         """Return the rows of some of the networks, by position."""
@@ -69,7 +75,10 @@ class Batches:
     Parameters
     ----------
     rows : Rows
-        Of all networks; a weight of zero says that a row is not the network's.
+        X (n, d), targets (n, o) or (G, n, o) and weights (G, n) or None, of G groups. A weight of
+        zero says that a row is not the group's.
+    group : ndarray of int, shape (K,)
+        Which group each network belongs to.
     batch_size : int
         Most rows per batch and network.
     scale : ndarray of shape (K,)
@@ -81,12 +90,25 @@ class Batches:
         Batches per epoch, for all networks.
     """
 
-    def __init__(self, rows, batch_size, scale):
-        self.rows = Rows(rows.X, rows.target)
-        self.scale = scale
-        self.weight, self.own, self.group = _own_rows(rows, len(scale))
+    def __init__(self, rows, group, batch_size, scale):
+        self.rows, self.group, self.scale = rows, group, scale
+        if rows.weight is None:
+            self.own = [np.arange(len(rows))] * (group.max() + 1)
+        else:
+            self.own = [np.flatnonzero(used) for used in (rows.weight > 0).cpu().numpy()]
+            self.rows = Rows(rows.X, rows.target, _relative(rows.weight))
         self.n_batches = -(-max(map(len, self.own)) // batch_size)
-        self._uniform, self._whole, self._places = {}, None, None
+        self._settle()
+
+    def keep(self, positions):
+        """Forget all but the given networks."""
+        self.scale, self.group = self.scale[positions], self.group[positions]
+        self._settle()
+
+    def _settle(self):
+        """Tell which groups are left, and forget what was worked out for others."""
+        self.groups, self.slot = np.unique(self.group, return_inverse=True)
+        self._uniform, self._whole, self._cuts = {}, None, None
 
     def epoch(self, rng):
         """Yield the batches of one pass, their weights scaled and divided by the rows.
@@ -108,49 +130,54 @@ class Batches:
 
     def _orders(self, seed):
         """Return the rows of each group in random order, which depends on their number alone."""
-        orders = {n: np.random.default_rng(seed).permutation(n) for n in set(map(len, self.own))}
-        return [own[orders[len(own)]] for own in self.own]
+        own = [self.own[group] for group in self.groups]
+        orders = {n: np.random.default_rng(seed).permutation(n) for n in set(map(len, own))}
+        return [rows[orders[len(rows)]] for rows in own]
 
-    def keep(self, positions):
-        """Forget all but the given networks."""
-        self.scale, self._uniform = self.scale[positions], {}
-        self._whole = self._places = None
-        groups, self.group = np.unique(self.group[positions], return_inverse=True)
-        self.own = [self.own[group] for group in groups]
-        index = torch.as_tensor(positions, device=self.rows.target.device)
-        if self.weight is not None:
-            self.weight = self.weight[index]
-        if self.rows.target.dim() == 3:
-            self.rows = Rows(self.rows.X, self.rows.target[index])
+    def _rows_of(self, group):
+        """Return the rows of one group, those of weight zero included."""
+        target, weight = self.rows.target, self.rows.weight
+        return Rows(
+            self.rows.X,
+            target if target.dim() == 2 else target[group],
+            None if weight is None else weight[group][None],
+        )
 
     # ---------------------------------------------------------------- all rows at once
     def _all_rows(self):
-        """Return one batch of all rows; if they are many, those of others weigh nothing."""
+        """Return one batch of all rows; if they are many, those of other groups weigh nothing."""
         if self._whole is None:
-            n, counts = len(self.rows), np.array([len(own) for own in self.own])
-            if self.weight is None and counts.min() == n:
-                weight = self._equal_weights(n)
-            elif len(self.own) > 1 and counts.max() * len(self.group) <= SLAB_ROWS:
-                self._whole = next(self._separate(self.own))
-                return self._whole
+            own = [self.own[group] for group in self.groups]
+            if len(own) == 1:
+                self._whole = self._weighed(self._rows_of(self.groups[0]), own[0])
+            elif max(map(len, own)) * len(self.group) <= SLAB_ROWS:
+                self._whole = next(self._separate(own))
             else:
-                weight = self._tensor(self._present()[self.group] / counts[self.group, None])
-                weight *= self._tensor(self.scale)[:, None]
-                weight *= 1.0 if self.weight is None else self.weight
-            self._whole = Rows(self.rows.X, self.rows.target, weight)
+                parts = [
+                    self._weighed(self._rows_of(group), rows)
+                    for group, rows in zip(self.groups, own, strict=True)
+                ]
+                slot = torch.as_tensor(self.slot)
+                self._whole = Rows(
+                    self.rows.X,
+                    torch.stack([part.target for part in parts])[slot],
+                    torch.stack([part.weight for part in parts])[slot, torch.arange(len(slot))],
+                )
         return self._whole.dense()
 
-    def _present(self):
-        """Return which rows each group of networks has, shape (groups, n)."""
-        present = np.zeros((len(self.own), len(self.rows)), dtype=bool)
-        for here, own in zip(present, self.own, strict=True):
-            here[own] = True
-        return present
+    def _weighed(self, rows, own):
+        """Return all rows, with weights for every network that are zero except for own rows."""
+        weight = self._equal_weights(len(own))
+        if len(own) < len(rows):
+            present = torch.zeros(len(rows)).to(rows.target)
+            present[own] = 1.0
+            weight = weight[:, :1] * present
+        return Rows(rows.X, rows.target, weight if rows.weight is None else weight * rows.weight)
 
     # ---------------------------------------------------------------- the same rows for all
     def _shared(self, order):
         """Yield batches that all networks share."""
-        n, rows = len(order), Rows(self.rows.X, self.rows.target, self.weight)
+        n, rows = len(order), self._rows_of(self.groups[0])
         per_slab = max(1, SLAB_ROWS * self.n_batches // n)
         edges = np.linspace(0, n, self.n_batches + 1).astype(int)
         for first in range(0, self.n_batches, per_slab):
@@ -159,7 +186,7 @@ class Batches:
             for start, stop in pairwise((cuts - cuts[0]).tolist()):
                 batch = slab.slice(start, stop).dense()
                 weight = self._equal_weights(stop - start)
-                batch.weight = weight if batch.weight is None else batch.weight * weight[:, :1]
+                batch.weight = weight if batch.weight is None else batch.weight * weight
                 yield batch
 
     def _equal_weights(self, n):
@@ -170,23 +197,22 @@ class Batches:
 
     # ---------------------------------------------------------------- rows of its own for each
     def _separate(self, orders):
-        """Yield batches in which every network has rows of its own; the fewer are padded."""
-        if self._places is None:
-            self._places = self._cut()
-        places, shares = self._places
+        """Yield batches in which every group has rows of its own; the fewer are padded."""
+        if self._cuts is None:
+            self._cuts = self._cut()
+        places, shares, slot, runs = self._cuts
         index = np.stack([order[place] for order, place in zip(orders, places, strict=True)], 1)
-        per_slab = max(1, SLAB_ROWS // shares[0].numel())
-        group = torch.as_tensor(self.group, device=self.rows.target.device)
+        index = torch.as_tensor(index, device=slot.device)
+        n_rows = index[0].numel() if runs else len(slot) * index.shape[2]
+        per_slab = max(1, SLAB_ROWS // n_rows)
         for first in range(0, self.n_batches, per_slab):
-            here = slice(first, first + per_slab)
-            slab = torch.as_tensor(index[here], device=group.device).index_select(1, group)
-            X, target, weight = self._gather(slab), self._gather_targets(slab), shares[here]
-            if self.weight is not None:
-                weight = weight * self.weight.gather(1, slab.transpose(0, 1).flatten(1)).view(
-                    len(group), len(slab), -1
-                ).transpose(0, 1)
-            for batch in zip(X, target, weight, strict=True):
-                yield Rows(*batch)
+            slab = index[first : first + per_slab]
+            target, weight = self._gather_targets(slab)
+            weight = weight * shares[first : first + per_slab]
+            X = self._gather(slab if runs else slab.index_select(1, slot))
+            for at_X, at_target, at_weight in zip(X, target, weight, strict=True):
+                rows = list(zip(runs, at_X, strict=True)) if runs else at_X
+                yield Rows(rows, at_target, at_weight)
 
     def _cut(self):
         """Cut the rows of each group into as many batches, all as long as the longest.
@@ -197,33 +223,51 @@ class Batches:
             Per group, which of its rows; where a batch is padded, any.
         shares : Tensor of shape (n_batches, K, B)
             The scale by the rows of the batch; where it is padded, 0.
+        slot : Tensor of int, shape (K,)
+            Position of each network's group.
+        runs : list of slice or None
+            Networks of each group, where there are fewer groups than networks, in order.
         """
-        counts = np.array([len(own) for own in self.own])
+        counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
         sizes = np.diff(edges, axis=0)[..., None]
         within = np.arange(sizes.max())
         places = np.minimum(edges[:-1, :, None] + within, counts[:, None] - 1)
-        shares = ((within < sizes) / np.maximum(sizes, 1))[:, self.group] * self.scale[:, None]
-        return list(places.swapaxes(0, 1)), self._tensor(shares)
+        shares = ((within < sizes) / np.maximum(sizes, 1))[:, self.slot] * self.scale[:, None]
+        slot = torch.as_tensor(self.slot, device=self.rows.target.device)
+        ends = np.searchsorted(self.slot, np.arange(len(counts) + 1)).tolist()
+        in_runs = len(counts) < len(self.slot) and (np.diff(self.slot) >= 0).all()
+        runs = [slice(start, stop) for start, stop in pairwise(ends)] if in_runs else None
+        return list(places.swapaxes(0, 1)), self._tensor(shares), slot, runs
 
     def _gather(self, index):
-        """Return rows of X of shape (batches, K, B, d)."""
+        """Return rows of X of shape (*index.shape, d)."""
         X, flat = self.rows.X, index.reshape(-1)
         if isinstance(X, torch.Tensor):
             return X.index_select(0, flat).view(*index.shape, -1)
         return self._tensor(X[flat.cpu().numpy()].toarray()).view(*index.shape, -1)
 
     def _gather_targets(self, index):
-        """Return targets of shape (batches, K, B, o)."""
-        target = self.rows.target
-        if target.dim() == 3:
-            first = len(self.rows) * torch.arange(len(target), device=target.device)
-            index, target = index + first[:, None], target.flatten(0, 1)
-        return target.index_select(0, index.reshape(-1)).view(*index.shape, -1)
+        """Return targets (batches, K, B, o) and relative weights (batches, K, B) or 1."""
+        slot, target, weight = self._cuts[2], self.rows.target, self.rows.weight
+        first = len(self.rows) * torch.as_tensor(self.groups, device=slot.device)[:, None]
+        flat = (index if target.dim() == 2 else index + first).reshape(-1)
+        target = target.flatten(0, -2).index_select(0, flat).view(*index.shape, -1)
+        if weight is not None:
+            weight = weight.flatten().index_select(0, (index + first).reshape(-1))
+            weight = weight.view(index.shape).index_select(1, slot)
+        return target.index_select(1, slot), 1.0 if weight is None else weight
 
     def _tensor(self, array):
         """Return an array as a tensor of the targets' kind."""
         return torch.as_tensor(array).to(self.rows.target)
+
+
+def _relative(weight):
+    """Return weights that are 1 on average where they are not 0; None if they all are 1."""
+    if ((weight == 0) | (weight == weight.amax(1, keepdim=True))).all():
+        return None
+    return weight * ((weight > 0).sum(1) / weight.sum(1))[:, None]
 
 
 class Judges:
@@ -267,21 +311,10 @@ def _side_by_side(parts, longest):
     first = 0
     for members, rows in parts:
         here, n = slice(first, first + len(members)), len(rows)
+        # Padded with rows of weight 0, which must be targets that the loss knows.
+        X[here], target[here] = rows.X[:1], rows.target[:1]
         X[here, :n], target[here, :n] = rows.X, rows.target
         weight[here, :n] = longest / n * (1.0 if rows.weight is None else rows.weight)
         first += len(members)
     order = np.argsort(networks)
     return networks[order], Rows(X, target, weight).of(order)
-
-
-def _own_rows(rows, n_networks):
-    """Return weights of mean 1 over own rows or None, the distinct row sets, and whose each is."""
-    if rows.weight is None:
-        return None, [np.arange(len(rows))], np.zeros(n_networks, dtype=int)
-    used = (rows.weight > 0).cpu().numpy()
-    packed = np.packbits(used, axis=1)
-    _, first, group = np.unique(packed, axis=0, return_index=True, return_inverse=True)
-    own, count = [np.flatnonzero(used[i]) for i in first], used.sum(axis=1)
-    weight = rows.weight * (torch.as_tensor(count).to(rows.weight) / rows.weight.sum(1))[:, None]
-    even = (rows.weight == 0) | (rows.weight == rows.weight.amax(1, keepdim=True))
-    return None if even.all() else weight, own, group.ravel()

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from abc import ABCMeta, abstractmethod
+from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
@@ -31,9 +32,10 @@ from sklearn.utils.validation import (
 from ._callbacks import NOBODY, CallbackSupportMixin
 from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
+from ._late import encode_early_or_late
 from ._losses import REGRESSION_LOSSES, BinaryCrossEntropy, CrossEntropy, Quantile
 from ._persistence import seal, unseal
-from ._predictor import FittedNetwork, predict_batches
+from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
@@ -240,7 +242,7 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if begin:
             self._fixed = self._fixed_parameters()
             self._table = self._fit_table(X, weight)
-        Z = self._table.encode(X)
+        Z = encode_early_or_late(self._table, X)
         if len(target) < EARLY_STOPPING_ROWS:
             Z, target, weight = merge_equal_rows(Z, target, weight)
         if begin:
@@ -274,8 +276,6 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
         """Return the training of all networks, from the beginning or from where they stand."""
-        from ._start import find_device, start_training
-
         k, n = self.n_estimators, len(target)
         if begin:
             rng = check_random_state(self.random_state)
@@ -286,17 +286,32 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if validation is None and hold_out and self._stops_early(n):
             held_out = self._hold_out(target, begin=begin)
         self._held_out_of = None if held_out is None else n
+        past = {} if begin else {
+            "published": self._networks, "progress": self._progress, "epoch": self.n_iter_
+        }  # fmt: skip
+        return self._launch(
+            Z, self._loss.encode(target), np.broadcast_to(weight, (k, n)), held_out,
+            seeds=seeds, row_seed=row_seed, sizes=self._sizes, size_penalty=self.size_penalty,
+            batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,
+            validation=validation, **past,
+        )  # fmt: skip
+
+    def _launch(
+        self, Z, target, weight, held_out, *, seeds, row_seed, sizes, size_penalty, batch_size,
+        max_iter, anneal=True, fold=None, validation=None, published=None, progress=None, epoch=0,
+    ):  # fmt: skip
+        """Return the training of any networks with the other parameters of this estimator."""
+        from ._start import find_device, start_training
+
         return start_training(
-            Z, self._loss.encode(target), self._loss,
-            weight=np.broadcast_to(weight, (k, n)), held_out=held_out, validation=validation,
-            sizes=self._sizes, max_size=self.max_size, depth=self.n_hidden_layers, seeds=seeds,
-            device=find_device(self.device), n_plain=self._table.n_plain_features_,
-            published=None if begin else self._networks, progress=None if begin else self._progress, epoch=0 if begin else self.n_iter_,
-            activation=self.activation, size_penalty=self.size_penalty,
+            Z, target, self._loss, weight=weight, held_out=held_out, fold=fold,
+            validation=validation, sizes=sizes, max_size=self.max_size,
+            depth=self.n_hidden_layers, seeds=seeds, device=find_device(self.device),
+            n_plain=self._table.n_plain_features_, published=published, progress=progress,
+            epoch=epoch, activation=self.activation, size_penalty=size_penalty,
             target_size=self.target_size, learning_rate=self.learning_rate_init,
-            weight_decay=self.alpha, batch_size=self._batch_size(n, hold_out), max_iter=max_iter,
-            tol=self.tol, patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed),
-            anneal=anneal,
+            weight_decay=self.alpha, batch_size=batch_size, max_iter=max_iter, tol=self.tol,
+            patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed), anneal=anneal,
         )  # fmt: skip
 
     def _hold_out(self, target, *, begin):
@@ -366,7 +381,7 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if self.verbose:
                 _report(records, self.max_iter, in_place=self.verbose > 1)
             if task.call_on_fit_task_end(
-                **data, reconstruction_attributes=lambda: self._fitted(training, history)
+                **data, reconstruction_attributes=lambda: self._fitted(training.states(), history)
             ):
                 training.stop()
         if self.verbose > 1:
@@ -376,12 +391,12 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _publish(self, training, history):
         """Set the fitted attributes, all at once."""
         self._progress = training.progress()
-        vars(self).update(self._fitted(training, history))
+        self._normaliser = training.normaliser
+        vars(self).update(self._fitted(training.states(), history))
         return self
 
-    def _fitted(self, training, history):
+    def _fitted(self, states, history):
         """Return the fitted attributes, as if the training ended here."""
-        states = training.states()
         states = [states[member] for member in range(self.n_estimators)]
         networks = [
             FittedNetwork.from_state(state, int(np.rint(state.size)), self.activation)
@@ -417,12 +432,105 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _predict(self, X, combine):
         """Return ``combine`` of the raw outputs of all networks, batch by batch."""
         check_is_fitted(self)
-        Z = self._table.encode(validate_table(self, X, reset=False))
+        Z = encode_early_or_late(self._table, validate_table(self, X, reset=False))
         return predict_batches(self._networks, Z, combine)
 
     def _decoded_mean(self, raws):
         """Return the mean over the networks of their decoded outputs."""
         return np.mean([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=0)
+
+    def _decoded_mean_and_std(self, raws):
+        """Return mean and standard deviation of the networks' decoded outputs, side by side."""
+        decoded = [self._loss.decode(raw.astype(np.float64)) for raw in raws]
+        return np.stack([np.mean(decoded, axis=0), np.std(decoded, axis=0)], axis=-1)
+
+    # ------------------------------------------------------------------ smaller and fewer
+    @property
+    def estimators_(self):
+        """Each network as a fitted estimator of its own, a list."""
+        found = []
+        for member, network in enumerate(self._networks):
+            history = [replace(r, member=0) for r in self.history_ if r.member == member]
+            one = self._with([network], self._sizes[[member]], n_estimators=1, history_=history)
+            one.n_iter_ = max((record.epoch for record in history), default=0)
+            one._seeds, one._fixed = self._seeds[[0, 1, 2 + member]], one._fixed_parameters()
+            found.append(one)
+        return found
+
+    def resized(self, n_hidden):
+        """Return a fitted estimator of the first neurons of every network.
+
+        Neurons are ordered, so any number of the first ones is a network that works.
+
+        Parameters
+        ----------
+        n_hidden : int
+            Neurons per hidden layer, from 0, the linear model, to those of the largest network.
+            Smaller networks stay as they are.
+
+        Returns
+        -------
+        NimbleRegressor or NimbleClassifier
+            A copy; this estimator stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If there are not so many neurons.
+
+        See Also
+        --------
+        prefix_losses : What every such network loses.
+        """
+        check_is_fitted(self)
+        largest = max(network.n_hidden for network in self._networks)
+        if not (isinstance(n_hidden, Integral) and 0 <= n_hidden <= largest):
+            raise ValueError(f"n_hidden={n_hidden!r} must be an integer from 0 to {largest}")
+        networks = [one.truncated(min(n_hidden, one.n_hidden)) for one in self._networks]
+        sizes = np.where(self._sizes > n_hidden, float(n_hidden), self._sizes)
+        return self._with(networks, sizes)
+
+    def prefix_losses(self, X, y, sample_weight=None):
+        """Return what the first n neurons alone would lose, for every n, from one pass.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            Rows that did not train the networks, to see how many neurons were worth it.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        ndarray of shape (1 + neurons of the largest network,)
+            Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: the best
+            constant scores about 1. Of several networks, the mean.
+
+        Notes
+        -----
+        With one or two hidden layers each neuron is added to what those before it made, so all
+        sizes together take the products of one prediction. With three, the last layer is computed
+        anew for every size.
+        """
+        check_is_fitted(self)
+        X = validate_table(self, X, reset=False)
+        y, weight = self._check_rows(X, y, sample_weight)
+        X, y, weight = _rows_that_count(X, y, weight)
+        target = self._loss.encode(self._apply_target(y))
+        Z, weight = self._table.encode(X), self._reweight(y, weight)
+        curves = [prefix_losses(n, Z, target, weight, self._loss) for n in self._networks]
+        longest = max(map(len, curves))
+        padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
+        return np.mean(padded, axis=0) / self._normaliser
+
+    def _with(self, networks, sizes, **attributes):
+        """Return a copy of this estimator with other networks."""
+        copied = type(self).__new__(type(self))
+        vars(copied).update(
+            vars(self), _networks=networks, _sizes=sizes, size_weight_=float(sizes.sum()),
+            _progress=None, _held_out_of=None, **attributes,
+        )  # fmt: skip
+        return copied
 
     # ------------------------------------------------------------------ save and share
     def to_torch(self):
@@ -740,21 +848,38 @@ class NimbleRegressor(RegressorMixin, _NimbleBase):
         """Return None: there are no classes."""
         return None
 
-    def predict(self, X):
+    def predict(self, X, return_std=False):
         """Predict targets.
 
         Parameters
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Return also how far the networks are apart.
 
         Returns
         -------
-        ndarray of float64, shape (n_samples,) or (n_samples, n_outputs)
+        y : ndarray of float64, shape (n_samples,) or (n_samples, n_outputs)
             In the units of y. With a list of quantiles: (n_samples, n_quantiles), columns in
             the order of the list, never crossing.
+        std : ndarray of float64, shaped as ``y``
+            Standard deviation of the networks' predictions, in the units of y. Only with
+            ``return_std``. It tells where the networks know little, not the noise of y.
+
+        Raises
+        ------
+        ValueError
+            If a single network is asked for a standard deviation.
         """
-        y = self._predict(X, self._decoded_mean)
-        return y[:, 0] if self._is_flat() else y
+        if not return_std:
+            y = self._predict(X, self._decoded_mean)
+            return y[:, 0] if self._is_flat() else y
+        check_is_fitted(self)
+        if len(self._networks) == 1:
+            raise ValueError("return_std=True needs n_estimators=2 or more, this has 1")
+        both = self._predict(X, self._decoded_mean_and_std)
+        y, std = both[..., 0], both[..., 1]
+        return (y[:, 0], std[:, 0]) if self._is_flat() else (y, std)
 
     def _is_flat(self):
         """Tell whether one number is predicted per row."""

@@ -41,7 +41,8 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     """Choose the held-out rows of every network.
 
     One network holds out a random part. Several hold out different folds, so that all rows
-    train someone; with more networks than folds the folds are used again.
+    train someone; with more networks than folds the folds are used again. No fold is larger
+    than half the rows: for more than that, each holds out a random part.
 
     Parameters
     ----------
@@ -66,9 +67,9 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     """
     pooled = _enough(strata, validation_fraction)
     n_folds = max(2, min(round(1.0 / validation_fraction), n_rows))
-    if n_estimators == 1:
+    if n_estimators == 1 or validation_fraction > 0.5:
         splitter = StratifiedShuffleSplit if pooled is not None else ShuffleSplit
-        splitter = splitter(1, test_size=validation_fraction, random_state=seed)
+        splitter = splitter(n_estimators, test_size=validation_fraction, random_state=seed)
     else:
         splitter = KFold if pooled is None else StratifiedKFold
         splitter = splitter(n_folds, shuffle=True, random_state=seed)

@@ -49,16 +49,38 @@ def normalisation(loss, target, weight):
     float
         Normaliser of the data loss.
     """
+    return max(baseline_loss(loss, target, weight), loss.least)
+
+
+def baseline_loss(loss, target, weight):
+    """Return the weighted mean loss of the best constant prediction."""
     raw = np.zeros_like(target) + loss.baseline(target, weight)
-    return max(_mean_loss(loss, raw, target, weight), loss.least)
+    return _mean_loss(loss, raw, target, weight)
 
 
 def _mean_loss(loss, raw, target, weight):
     """Return the weighted mean loss of raw outputs, shape (n, o)."""
+    return float(np.average(row_losses(loss, raw, target), weights=weight))
+
+
+def row_losses(loss, raw, target):
+    """Return the loss of every row, for numpy arrays.
+
+    Parameters
+    ----------
+    loss : object
+        A fitted loss of this module.
+    raw, target : ndarray of shape (n, o)
+        Raw output and encoded target.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
     import torch
 
-    rows = loss.value(torch.as_tensor(raw.T)[None], torch.as_tensor(target.T))
-    return float(np.average(rows[0].numpy(), weights=weight))
+    raw, target = (torch.as_tensor(array.T.astype(np.float64)) for array in (raw, target))
+    return loss.value(raw[None], target)[0].numpy()
 
 
 class SquaredError:

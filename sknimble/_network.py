@@ -103,8 +103,9 @@ def forward(parameters, X, gates, activation):
     Parameters
     ----------
     parameters : Parameters
-    X : Tensor of shape (B, d) or (K, B, d)
-        Rows, with a trailing column of ones: the same for all networks, or those of each.
+    X : Tensor of shape (B, d) or (K, B, d), or list of (slice, Tensor of shape (B, d))
+        Rows, with a trailing column of ones: the same for all networks, those of each, or those
+        that successive networks share.
     gates : Tensor of shape (K, 1, C) or None
         How awake every neuron is; None means all are.
     activation : {"relu", "tanh", "silu", "gelu"}
@@ -117,13 +118,7 @@ def forward(parameters, X, gates, activation):
         outgoing weights, what the backward pass needs.
     """
     function = ACTIVATIONS[activation][0]
-    n_networks, n_outputs, n_neurons = parameters.output.shape
-    rows, n_rows = X.mT, X.shape[-2]
-    if X.dim() == 3:
-        raw, z = torch.bmm(parameters.linear, rows), torch.bmm(parameters.first, rows)
-    else:
-        raw = torch.mm(parameters.linear_matrix, rows).view(n_networks, n_outputs, n_rows)
-        z = torch.mm(parameters.first_matrix.t(), rows).view(n_networks, n_neurons, n_rows)
+    raw, z = _from_inputs(parameters, X)
     cache = []
     for bias, outgoing in zip(parameters.biases, parameters.hidden, strict=True):
         weight = outgoing if gates is None else outgoing * gates
@@ -134,6 +129,42 @@ def forward(parameters, X, gates, activation):
     h = function(z)
     cache.append((z, h, weight))
     return torch.baddbmm(raw, weight, h), cache
+
+
+def _from_inputs(parameters, X):
+    """Return what a batch makes of the linear path, (K, o, B), and of the first layer, (K, C, B)."""
+    k, o, c = parameters.output.shape
+    if isinstance(X, list):
+        n_rows = X[0][1].shape[0]
+        raw, z = parameters.output.new_empty(k, o, n_rows), parameters.output.new_empty(k, c, n_rows)
+        for networks, rows in X:
+            a, b = networks.start, networks.stop
+            torch.mm(parameters.linear_matrix[a * o : b * o], rows.t(), out=raw[a:b].flatten(0, 1))
+            first = parameters.first_matrix[:, a * c : b * c]
+            torch.mm(first.t(), rows.t(), out=z[a:b].flatten(0, 1))
+        return raw, z
+    if X.dim() == 3:
+        return torch.bmm(parameters.linear, X.mT), torch.bmm(parameters.first, X.mT)
+    rows, n_rows = X.t(), X.shape[0]
+    raw = torch.mm(parameters.linear_matrix, rows).view(k, o, n_rows)
+    return raw, torch.mm(parameters.first_matrix.t(), rows).view(k, c, n_rows)
+
+
+def _to_inputs(d_raw, d_z, X, out):
+    """Write the gradients of the linear path and of the first layer into ``out``."""
+    k, o, c = out.output.shape
+    if isinstance(X, list):
+        for networks, rows in X:
+            a, b = networks.start, networks.stop
+            torch.mm(d_raw[a:b].flatten(0, 1), rows, out=out.linear_matrix[a * o : b * o])
+            first = out.first_matrix[:, a * c : b * c]
+            torch.mm(rows.t(), d_z[a:b].flatten(0, 1).t(), out=first)
+    elif X.dim() == 3:
+        torch.bmm(d_raw, X, out=out.linear)
+        out.first.mT.copy_(torch.bmm(X.mT, d_z.mT))  # several times as fast as d_z X
+    else:
+        torch.mm(d_raw.view(-1, X.shape[0]), X, out=out.linear_matrix)
+        torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
 
 
 def value(parameters, X, target, weight, gates, activation, loss):
@@ -177,12 +208,7 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
         d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
         if layer:
             torch.sum(d_z, dim=2, keepdim=True, out=out.biases[layer - 1])
-    if X.dim() == 3:
-        torch.bmm(d_raw, X, out=out.linear)
-        out.first.mT.copy_(torch.bmm(X.mT, d_z.mT))  # several times as fast as d_z X
-    else:
-        torch.mm(d_raw.view(-1, X.shape[0]), X, out=out.linear_matrix)
-        torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
+    _to_inputs(d_raw, d_z, X, out)
     return raw
 
 

@@ -121,6 +121,59 @@ class FittedNetwork:
         return out
 
 
+def prefix_losses(network, X, target, weight, loss):
+    """Return the mean loss of the first neurons of a network, for every number of them.
+
+    Parameters
+    ----------
+    network : FittedNetwork
+    X : ndarray or CSR of shape (n, n_inputs)
+    target : ndarray of shape (n, n_outputs)
+        Encoded targets.
+    weight : ndarray of shape (n,)
+    loss : object
+        A fitted loss.
+
+    Returns
+    -------
+    ndarray of shape (n_hidden + 1,)
+    """
+    from ._late import read
+from ._losses import row_losses  # which needs torch
+
+    rows = max(1, _BATCH_CELLS // max(1, network.n_hidden))
+    total = np.zeros(network.n_hidden + 1)
+    for i in range(0, X.shape[0], rows):
+        here = slice(i, i + rows)
+        for n_hidden, raw in enumerate(_prefix_raws(network, X[here])):
+            total[n_hidden] += weight[here] @ row_losses(loss, raw, target[here])
+    return total / weight.sum()
+
+
+def _prefix_raws(network, X):
+    """Yield the raw output of the first 0, 1, 2, ... neurons of a network."""
+    raw, function = _affine(X, network.linear), ACTIVATIONS[network.activation]
+    yield raw
+    if not network.n_hidden:
+        return
+    h = function(_affine(X, network.first))
+    if not network.hidden:
+        for n in range(network.n_hidden):
+            raw = raw + h[:, n : n + 1] * network.output[:, n]
+            yield raw
+        return
+    layer, *others = network.hidden
+    z = np.repeat(layer[:, -1][None], len(h), axis=0)
+    for n in range(1, network.n_hidden + 1):
+        # Neuron n tells the neurons before it, and hears all up to itself.
+        z[:, : n - 1] += h[:, n - 1 : n] * layer[: n - 1, n - 1]
+        z[:, n - 1] += h[:, :n] @ layer[n - 1, :n]
+        g = function(z[:, :n].copy())
+        for other in others:
+            g = function(g @ other[:n, :n].T + other[:n, -1])
+        yield raw + g @ network.output[:, :n].T
+
+
 def _affine(X, weights):
     """Apply weights whose last column is the intercept; X may be sparse."""
     z = X @ weights[:, :-1].T
@@ -134,7 +187,7 @@ def predict_batches(networks, X, combine):
     Parameters
     ----------
     networks : list of FittedNetwork
-    X : ndarray or CSR of shape (n, n_inputs)
+    X : ndarray, CSR or LateMatrix of shape (n, n_inputs)
     combine : callable
         Takes the list of raw outputs of a batch, one per network, returns its predictions.
 
@@ -142,10 +195,10 @@ def predict_batches(networks, X, combine):
     -------
     ndarray of shape (n, ...)
     """
-    width = max(1, *(n.n_hidden for n in networks), *(n.linear.shape[0] for n in networks))
+    width = max(1, *(max(n.n_hidden, *n.linear.shape) for n in networks))
     rows = max(1, _BATCH_CELLS // width)
-    parts = [
-        combine([network.raw(X[i : i + rows]) for network in networks])
-        for i in range(0, X.shape[0], rows)
-    ]
+    parts = []
+    for start in range(0, X.shape[0], rows):
+        part = read(X, slice(start, start + rows))
+        parts.append(combine([network.raw(part) for network in networks]))
     return np.concatenate(parts)

@@ -68,8 +68,8 @@ class Schedule:
         What replaces the first candidate, the linear model, must be better by ``tol``: less
         than that is luck.
         """
-        margin = np.where(self.best_step == self.first_step, self.tol * np.abs(self.best), 0.0)
-        better = objective < self.best - np.where(np.isfinite(margin), margin, 0.0)
+        first = (self.best_step == self.first_step) & np.isfinite(self.best)
+        better = objective < self.best - self.tol * np.where(first, np.abs(self.best), 0.0)
         self.best[better], self.best_step[better] = objective[better], step
         marked = objective < self.mark * (1.0 - self.tol * np.sign(self.mark))
         self.mark[marked], self.mark_step[marked] = objective[marked], step

@@ -5,7 +5,8 @@ import scipy.sparse as sp
 import torch
 
 from ._batches import Rows
-from ._losses import normalisation
+from ._late import LateMatrix, read, thin
+from ._losses import baseline_loss
 from ._network import GrowableNetworks, NetworkState
 from ._training import HeldOut, Training
 
@@ -15,21 +16,21 @@ MEMORY_LIMIT = 4 * 2**30
 
 def start_training(
     X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
-    n_plain=None, published=None, progress=None, epoch=0, **options,
+    fold=None, n_plain=None, published=None, progress=None, epoch=0, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n, d)
+    X : ndarray, CSR matrix or LateMatrix of shape (n, d)
         Encoded inputs; their dtype is the one computed in.
-    target : ndarray of shape (n, o) or (K, n, o)
+    target : ndarray of shape (n, o) or (K, n, o) or (F, n, o)
         Encoded targets: the same for all networks, or those of each.
     loss : object
         A fitted loss.
-    weight : ndarray of shape (K, n)
-        Row weights of every network, held-out rows included.
-    held_out : ndarray of bool, shape (K, n), or None
+    weight : ndarray of shape (K, n) or (F, n)
+        Row weights of every network, or of every fold, held-out rows included.
+    held_out : ndarray of bool, shaped as ``weight``, or None
         Rows that judge a network instead of training it.
     validation : tuple of (X, target, weight) or None
         Explicit rows that judge every network, in place of ``held_out``.
@@ -43,6 +44,8 @@ def start_training(
         Leading columns of X that the linear start is fitted on, all by default: on the
         encoding behind them it would overfit, so there the linear path starts at zero.
     device : {"cpu", "cuda", "mps"}
+    fold : ndarray of int, shape (K,), or None
+        Which row of ``weight``, ``held_out`` and ``target`` each network has; None if its own.
     published : list of FittedNetwork or None
         Networks to go on from, one per seed, instead of linear models; of the given sizes.
     progress : Progress or None
@@ -62,6 +65,7 @@ def start_training(
         If K networks of ``max_size`` would not fit in memory.
     """
     k, d, o = len(seeds), X.shape[1], target.shape[-1]
+    fold = np.arange(k) if fold is None else np.asarray(fold)
     target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
     train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
@@ -70,14 +74,14 @@ def start_training(
         gain=1.0, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, X[:, :n_plain], target, train_weight, loss)
-    parts = _held_out_parts(X, target, weight, held_out, validation, device)
-    train = make_rows(X, target, train_weight, device)
-    if progress is not None:
-        scale = progress.normaliser
-    else:
-        scale = normalisers(loss, target, weight)
-    training = Training(networks, loss, train, parts, normaliser=scale, **options)
+        start_linear(networks, X[:, :n_plain], target, train_weight, loss, fold)
+    parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
+    train, group = _training_rows(X, target, train_weight, fold, device)
+    scale, share = normalisers(loss, target, weight, fold)
+    if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
+        scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
+    options["learning_rate"] = options["learning_rate"] * share
+    training = Training(networks, loss, train, group, parts, normaliser=scale, **options)
     if published is not None:
         states = zip(published, sizes, strict=True)
         states = [NetworkState(network.arrays(depth), float(size)) for network, size in states]
@@ -124,31 +128,51 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
         )
 
 
-def start_linear(networks, X, target, weight, loss):
+def start_linear(networks, X, target, weight, loss, fold):
     """Start every linear path at the linear model of its rows; equal rows share one fit."""
-    for members, rows, own_target in _sharing(weight, target):
-        used = rows > 0
-        fit = loss.fit_linear(X[used], own_target[used], rows[used])
+    for members, rows, own_target in _groups(weight, target, fold):
+        used = thin(X, np.flatnonzero(rows))
+        fit = loss.fit_linear(read(X, used), own_target[used], rows[used])
         for member in members:
             networks.set_linear(member, *fit)
 
 
-def normalisers(loss, target, weight):
-    """Return what the loss of each network is divided by, a float if that is one number."""
-    found = np.empty(len(weight))
-    for members, rows, own_target in _sharing(weight, target):
-        found[members] = normalisation(loss, own_target, rows)
-    return found if np.ptp(found) else float(found[0])
+def normalisers(loss, target, weight, fold):
+    """Return what the loss of each network is divided by, and what share is left to explain.
+
+    The first is a float if it is one number. The second is 1 unless the best constant loses
+    next to nothing. The optimiser is blind to the scale of a loss, and would learn the rows of
+    a class that weighs a millionth as well as the others: its rate is that much lower.
+    """
+    worth = np.empty(len(fold))
+    for members, rows, own_target in _groups(weight, target, fold):
+        worth[members] = baseline_loss(loss, own_target, rows)
+    found = np.maximum(worth, loss.least)
+    return found if np.ptp(found) else float(found[0]), worth / found
 
 
-def _sharing(weight, target):
-    """Return groups of networks with equal row weights and targets: members, weights, target."""
+def _groups(weight, target, fold):
+    """Return networks with equal row weights and targets: members, weights, target of each."""
     groups = {}
-    for member, rows in enumerate(weight):
-        own_target = target if target.ndim == 2 else target[member]
+    for number in np.unique(fold):
+        rows, own_target = weight[number], target if target.ndim == 2 else target[number]
         key = rows.tobytes(), own_target.tobytes() if target.ndim == 3 else None
-        groups.setdefault(key, ([], rows, own_target))[0].append(member)
-    return [(np.array(members), rows, own_target) for members, rows, own_target in groups.values()]
+        groups.setdefault(key, ([], rows, own_target))[0].append(number)
+    return [
+        (np.flatnonzero(np.isin(fold, numbers)), rows, own_target)
+        for numbers, rows, own_target in groups.values()
+    ]
+
+
+def _training_rows(X, target, weight, fold, device):
+    """Return the rows of every group of networks, and which group each network is in."""
+    groups, group = _groups(weight, target, fold), np.empty(len(fold), dtype=int)
+    for number, (members, _, _) in enumerate(groups):
+        group[members] = number
+    weight = np.stack([rows for _, rows, _ in groups])
+    if target.ndim == 3:
+        target = np.stack([own_target for _, _, own_target in groups])
+    return make_rows(X, target, weight, device), group
 
 
 def _torch_dtype(X):
@@ -157,19 +181,19 @@ def _torch_dtype(X):
 
 
 def make_rows(X, target, weight, device):
-    """Return as tensors the rows that any network weighs, with weights of mean 1.
+    """Return as tensors the rows that any group of networks weighs, with weights of mean 1.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, d)
-    target : ndarray of shape (n, o) or (K, n, o)
-    weight : ndarray of shape (K, n)
+    target : ndarray of shape (n, o) or (groups, n, o)
+    weight : ndarray of shape (groups, n)
     device : str
 
     Returns
     -------
     Rows
-        X with a trailing column of ones; a sparse X stays scipy's.
+        X with a trailing column of ones; a sparse or late X stays one.
     """
     used = weight.any(axis=0)
     if not used.all():
@@ -178,6 +202,8 @@ def make_rows(X, target, weight, device):
     target = torch.as_tensor(target.astype(X.dtype), device=device)
     uniform = np.ptp(weight) == 0.0
     weight = None if uniform else torch.as_tensor(weight).to(target)
+    if isinstance(X, LateMatrix):
+        return Rows(X.add_ones(), target, weight)
     if sp.issparse(X):
         ones = np.ones((X.shape[0], 1), dtype=X.dtype)
         return Rows(sp.hstack([X, ones], format="csr"), target, weight)
@@ -187,16 +213,16 @@ def make_rows(X, target, weight, device):
     return Rows(rows, target, weight)
 
 
-def _held_out_parts(X, target, weight, held_out, validation, device):
+def _held_out_parts(X, target, weight, held_out, fold, validation, device):
     """Return the judging rows, one part for all networks that share them."""
     if validation is not None:
         X, target, rows = validation
-        return [HeldOut(np.arange(len(weight)), make_rows(X, target, rows[None], device))]
+        return [HeldOut(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
     if held_out is None:
         return []
     judging = np.where(held_out, weight, 0.0)
     return [
         HeldOut(members, make_rows(X, own_target, rows[None], device))
-        for members, rows, own_target in _sharing(judging, target)
+        for members, rows, own_target in _groups(judging, target, fold)
         if rows.any()
     ]

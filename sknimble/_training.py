@@ -8,6 +8,7 @@ its held-out rows have seen, with its size; `_schedule` says when it is done.
 
 import math
 import time
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from itertools import chain
 
@@ -48,6 +49,9 @@ class Training:
     loss : object
         A fitted loss.
     train : Rows
+        Of groups of networks with the same rows.
+    group : ndarray of int, shape (K,)
+        Which group each network belongs to.
     held_out : list of HeldOut
         Each network in at most one; those in none train for a fixed length.
     normaliser : float or ndarray of shape (K,)
@@ -55,7 +59,8 @@ class Training:
     activation : str
     size_penalty : float or ndarray of shape (K,)
     target_size : float or None
-    learning_rate, weight_decay : float
+    learning_rate : float or ndarray of shape (K,)
+    weight_decay : float
     batch_size : int
     max_iter : int
         Most epochs.
@@ -77,17 +82,19 @@ class Training:
     """
 
     def __init__(
-        self, networks, loss, train, held_out, *, normaliser, activation, size_penalty, target_size,
-        learning_rate, weight_decay, batch_size, max_iter, tol, patience, rng, anneal=True,
+        self, networks, loss, train, group, held_out, *, normaliser, activation, size_penalty,
+        target_size, learning_rate, weight_decay, batch_size, max_iter, tol, patience, rng,
+        anneal=True,
     ):  # fmt: skip
         k = networks.n_networks
         self.networks, self.loss, self.train, self.held_out = networks, loss, train, held_out
         self.activation, self.target_size = activation, target_size
         self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,)).copy()
-        self.learning_rate, self.weight_decay, self.rng = learning_rate, weight_decay, rng
+        self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
+        self.weight_decay, self.rng = weight_decay, rng
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
-        self.batches = Batches(train, batch_size, self.scale)
+        self.batches = Batches(train, group, batch_size, self.scale)
         self.judges = Judges([(part.members, part.rows) for part in held_out])
         watched = np.isin(np.arange(k), [m for part in held_out for m in part.members])
         self.schedule = Schedule(watched, self.batches.n_batches, max_iter, patience, tol, anneal)
@@ -208,7 +215,8 @@ class Training:
 
     def learning_rates(self):
         """Return the rate of every network, a list."""
-        return [self.learning_rate * rate for rate in self.schedule.rate(self.step)]
+        shares = self.schedule.rate(self.step)
+        return [rate * share for rate, share in zip(self.learning_rate, shares, strict=True)]
 
     # ---------------------------------------------------------------- size
     def _observe(self, loss_at_end):
@@ -315,8 +323,19 @@ class Training:
         self.schedule.keep(positions)
         self.batches.keep(positions)
         self.judges.keep(positions)
-        for name in ("members", "size_penalty", "scale", "utility", "data_loss"):
+        kept = "members", "size_penalty", "learning_rate", "scale", "utility", "data_loss"
+        for name in kept:
             setattr(self, name, getattr(self, name)[positions])
+
+    def part(self, positions):
+        """Return a training of the given networks that goes on from here; results are shared."""
+        part = copy(self)
+        for name in ("networks", "schedule", "batches", "judges"):
+            setattr(part, name, copy(getattr(self, name)))
+        part.rng = deepcopy(self.rng)
+        part._keep(positions)
+        part._aim()
+        return part
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""

@@ -29,6 +29,7 @@ ORDER = [
     "_optimizer",
     "_network",
     "_predictor",
+    "_late",
     "_losses",
     "_size",
     "_continue",

@@ -12,29 +12,44 @@ N, D = 60, 3
 every_slab = pytest.mark.parametrize("slab", [16384, 20])
 
 
-def make_rows(weight=None, n_networks=None, sparse=False):
-    """Return rows whose first input is their number; targets of each network if it has K."""
+def make_rows(weight=None, n_groups=None, sparse=False):
+    """Return rows whose first input is their number; with targets of each group if there are G."""
     rng = np.random.default_rng(0)
     X = np.column_stack([np.arange(1.0, N + 1), rng.normal(size=(N, D - 2)), np.ones(N)])
-    target = rng.normal(size=(N, 1) if n_networks is None else (n_networks, N, 1))
+    target = rng.normal(size=(N, 1) if n_groups is None else (n_groups, N, 1))
     weight = None if weight is None else torch.tensor(weight)
     return Rows(sp.csr_array(X) if sparse else torch.tensor(X), torch.tensor(target), weight)
 
 
 def folds(k):
-    """Return weights of K networks that each lack every k-th row."""
+    """Return weights of groups that each lack every k-th row."""
     return (np.arange(N) % k != np.arange(k)[:, None]).astype(float)
 
 
-def one_pass(rows, batch_size, scale, seed=0):
-    return list(Batches(rows, batch_size, np.asarray(scale)).epoch(np.random.RandomState(seed)))
+def batches_of(rows, batch_size, scale, group=None):
+    """Return the batches of networks in groups of their own, or in the given ones."""
+    if group is None:
+        group = np.arange(len(scale)) if rows.weight is not None else np.zeros(len(scale), int)
+    return Batches(rows, np.asarray(group), batch_size, np.asarray(scale))
+
+
+def one_pass(*arguments, seed=0):
+    return list(batches_of(*arguments).epoch(np.random.RandomState(seed)))
+
+
+def X_of(batch, member):
+    """Return the rows that a network meets in a batch, whatever the form of the batch."""
+    if isinstance(batch.X, list):
+        (X,) = (X for networks, X in batch.X if networks.start <= member < networks.stop)
+        return X
+    return batch.X if batch.X.dim() == 2 else batch.X[member]
 
 
 def met(batches, member):
     """Return the numbers and weights of the rows a network meets, batch by batch."""
     found = []
     for batch in batches:
-        X = batch.X if batch.X.dim() == 2 else batch.X[member]
+        X = X_of(batch, member)
         here = batch.weight[member] > 0
         found.append((X[here, 0].numpy() - 1, batch.weight[member][here].numpy()))
     return found
@@ -80,8 +95,30 @@ def test_fewer_rows_are_padded_with_rows_of_no_weight():
 
 
 def test_networks_with_the_same_rows_share_one_batch():
-    weight = np.tile(folds(4)[:1], (3, 1))
-    assert all(batch.X.dim() == 2 for batch in one_pass(make_rows(weight), 16, np.ones(3)))
+    rows = make_rows(folds(4)[:1])
+    assert all(batch.X.dim() == 2 for batch in one_pass(rows, 16, np.ones(3), [0, 0, 0]))
+
+
+@pytest.mark.parametrize("n_groups", [None, 3])
+@pytest.mark.parametrize("group", [[0, 0, 1, 2, 2], [2, 0, 1, 0, 2]], ids=["in order", "mixed"])
+@pytest.mark.parametrize("batch_size", [N, 16])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_networks_of_one_group_meet_the_same_rows(n_groups, group, batch_size, sparse):
+    weight = folds(3) * np.random.default_rng(1).exponential(size=(3, N))
+    rows = make_rows(weight, n_groups, sparse)
+    each = one_pass(rows, batch_size, np.ones(3))
+    together = one_pass(rows, batch_size, np.arange(1.0, 6.0), group)
+    for member, number in enumerate(group):
+        for found, expected in zip(met(together, member), met(each, number), strict=True):
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_allclose(found[1], (member + 1.0) * expected[1], rtol=1e-12)
+        for batch, other in zip(together, each, strict=True):
+            torch.testing.assert_close(batch.target[member], other.target[number])
+
+
+def test_groups_in_order_are_gathered_once():
+    batch = one_pass(make_rows(folds(2)), 16, np.ones(4), [0, 0, 0, 1])[0]
+    assert [networks for networks, _ in batch.X] == [slice(0, 3), slice(3, 4)]
 
 
 def test_weights_average_over_the_rows_of_a_batch():
@@ -101,32 +138,31 @@ def test_a_row_of_weight_two_weighs_twice_as_much(batch_size):
 
 @pytest.mark.parametrize("batch_size", [N, 16])
 def test_targets_of_its_own_stay_with_the_rows_of_a_network(batch_size):
-    rows = make_rows(folds(3), n_networks=3)
+    rows = make_rows(folds(3), n_groups=3)
     for batch in one_pass(rows, batch_size, np.ones(3)):
         for member in range(3):
-            X = batch.X if batch.X.dim() == 2 else batch.X[member]
-            number = X[:, 0].long() - 1
+            number = X_of(batch, member)[:, 0].long() - 1
             torch.testing.assert_close(batch.target[member], rows.target[member, number])
 
 
 def test_rows_are_shuffled_anew_every_pass():
-    batches, rng = Batches(make_rows(), 16, np.ones(1)), np.random.RandomState(0)
+    batches, rng = batches_of(make_rows(), 16, np.ones(1)), np.random.RandomState(0)
     first, second = (next(batches.epoch(rng)).X for _ in range(2))
     assert not torch.equal(first, second)
 
 
 def test_all_rows_at_once_draw_no_random_number():
     rng = np.random.RandomState(3)
-    list(Batches(make_rows(folds(2)), N, np.ones(2)).epoch(rng))
+    list(batches_of(make_rows(folds(2)), N, np.ones(2)).epoch(rng))
     assert rng.randint(10**9) == np.random.RandomState(3).randint(10**9)
 
 
 @pytest.mark.parametrize("batch_size", [N, 16])
 @pytest.mark.parametrize("kept", [[1], [0, 2]])
 def test_networks_kept_meet_what_they_met(batch_size, kept):
-    rows, scale = make_rows(folds(3), n_networks=3), np.array([1.0, 2.0, 3.0])
+    rows, scale = make_rows(folds(3), n_groups=3), np.array([1.0, 2.0, 3.0])
     before = one_pass(rows, batch_size, scale)
-    batches = Batches(rows, batch_size, scale)
+    batches = batches_of(rows, batch_size, scale)
     batches.keep(np.array(kept))
     after = list(batches.epoch(np.random.RandomState(0)))
     for position, member in enumerate(kept):

@@ -20,6 +20,12 @@ def test_one_network_holds_out_the_fraction_asked_for(n_rows, fraction, seed):
     assert abs(mask.sum() - fraction * n_rows) <= 1
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.8])
+def test_several_networks_each_hold_out_the_fraction_asked_for(fraction):
+    masks = held_out_masks(200, None, 4, fraction, 0)
+    np.testing.assert_allclose(masks.mean(axis=1), fraction, atol=0.01)
+
+
 def test_several_networks_hold_out_different_rows_until_all_have_been():
     masks = held_out_masks(100, None, 5, 0.2, 0)
     np.testing.assert_array_equal(masks.sum(axis=0), 1)
@@ -82,9 +88,12 @@ def test_the_split_depends_on_the_seed_and_on_nothing_else():
         (30, classes(*[3] * 10), 0.9),
     ],
 )
-def test_a_fraction_that_leaves_a_side_or_a_class_empty_is_named(n_rows, strata, fraction):
+@pytest.mark.parametrize("n_estimators", [1, 4])
+def test_a_fraction_that_leaves_a_side_or_a_class_empty_is_named(
+    n_rows, strata, fraction, n_estimators
+):
     with pytest.raises(ValueError, match=f"validation_fraction={fraction} of {n_rows} rows"):
-        held_out_masks(n_rows, strata, 1, fraction, 0)
+        held_out_masks(n_rows, strata, n_estimators, fraction, 0)
 
 
 # ------------------------------------------------------------------ equal rows

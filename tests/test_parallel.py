@@ -44,7 +44,7 @@ def test_a_search_on_dask_finds_the_same_scores_to_the_last_bit(data, alone):
     with (
         distributed.LocalCluster(**cluster, dashboard_address=None) as local,
         distributed.Client(local),
-        joblib.parallel_config("dask"),
+        joblib.parallel_config("dask", n_jobs=-1),
     ):
         np.testing.assert_array_equal(search(data), alone)
 

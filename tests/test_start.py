@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 
 from sknimble import _start
-from sknimble._losses import CrossEntropy, SquaredError
+from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
 from sknimble._start import check_memory, make_rows, start_linear, start_training
 
@@ -33,6 +33,11 @@ def start(X, y, *, weight=None, held_out=None, validation=None, sizes=(5.0,), ma
         X, loss.encode(y), loss, weight=weight, held_out=held_out, validation=validation,
         sizes=np.array(sizes), max_size=max_size, **(options | more),
     )  # fmt: skip
+
+
+def targets_of(training, y):
+    """Return the targets as they are learnt: in single precision."""
+    return training.loss.encode(y).astype(np.float32).astype(np.float64)
 
 
 # ------------------------------------------------------------------ rows
@@ -133,7 +138,7 @@ def test_before_training_a_network_is_the_linear_model(depth):
     training = start(X, y, depth=depth, sizes=(20.0,))
     rows, networks = training.train, training.networks
     raw = forward(networks.weights, rows.X, networks.gates(networks.size), "silu")[0][0, 0]
-    coef, intercept = training.loss.fit_linear(X, training.loss.encode(y), np.ones(len(y)))
+    coef, intercept = training.loss.fit_linear(X, targets_of(training, y), np.ones(len(y)))
     np.testing.assert_allclose(raw, X @ np.ravel(coef) + intercept, rtol=1e-12, atol=1e-12)
 
 
@@ -142,7 +147,7 @@ def test_every_network_starts_at_the_linear_model_of_its_own_rows():
     held_out = np.zeros((2, len(y)), dtype=bool)
     held_out[1, :30] = True
     training = start(X, y, held_out=held_out, sizes=(5.0, 5.0))
-    target = training.loss.encode(y)
+    target = targets_of(training, y)
     for linear, rows in zip(training.networks.weights.linear, ~held_out):
         coef, intercept = training.loss.fit_linear(X[rows], target[rows], np.ones(rows.sum()))
         np.testing.assert_allclose(linear[0], np.append(coef, intercept), rtol=1e-10)
@@ -161,7 +166,7 @@ def test_equal_rows_share_one_linear_fit():
     networks = start(X, y, sizes=(5.0,) * 4).networks
     weight = np.ones((4, len(y)))
     weight[3, :10] = 0.0
-    start_linear(networks, X, y, weight, loss)
+    start_linear(networks, X, y, weight, loss, np.arange(4))
     assert Counting.calls == 2
 
 
@@ -172,6 +177,33 @@ def test_a_fold_that_lacks_a_class_starts_finite():
     loss = CrossEntropy().fit(y, np.ones(len(y)))
     training = start(X, y, held_out=held_out, loss=loss)
     assert torch.isfinite(training.networks.weights.linear).all()
+
+
+# ------------------------------------------------------------------ what there is to explain
+@pytest.mark.parametrize("positives", [1, 30])
+def test_where_there_is_something_to_explain_the_rate_is_the_one_asked_for(positives):
+    X, _ = draw_table()
+    y = (np.arange(60) < positives).astype(float)[:, None]
+    training = start(X, y, loss=BinaryCrossEntropy().fit(y, np.ones(60)))
+    assert training.learning_rate.tolist() == [5e-3]
+
+
+def test_a_class_that_weighs_next_to_nothing_is_learnt_as_much_more_slowly():
+    X, _ = draw_table()
+    y = (np.arange(60) < 30).astype(float)[:, None]
+    rates = []
+    for rare in (1e-6, 1e-7):
+        weight = np.where(y.T > 0, rare, 1.0)
+        loss = BinaryCrossEntropy().fit(y, weight[0])
+        rates.append(start(X, y, loss=loss, weight=weight).learning_rate[0])
+    assert 5e-3 / 10 > rates[0] > 5 * rates[1] > 0
+
+
+def test_a_constant_target_leaves_nothing_to_learn():
+    X, y = draw_table()
+    training = start(X, np.ones_like(y), sizes=(5.0, 8.0))
+    assert training.learning_rate.tolist() == [0.0, 0.0]
+    assert list(training.epochs())[-1][0].data_loss == 0.0
 
 
 # ------------------------------------------------------------------ limits

@@ -96,7 +96,8 @@ def test_the_loss_starts_at_that_of_the_linear_model():
     training, records = train((X, y), max_iter=1, learning_rate=1e-9)
     coef, intercept = training.loss.fit_linear(X, training.loss.encode(y), np.ones(len(y)))
     residual = training.loss.encode(y) - X @ np.reshape(coef, (2, 1)) - intercept
-    assert records[0].data_loss == pytest.approx(np.mean(residual**2), rel=1e-9)
+    # to single precision, in which targets are learnt
+    assert records[0].data_loss == pytest.approx(np.mean(residual**2), rel=1e-7)
 
 
 @every_depth

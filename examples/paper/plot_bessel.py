@@ -1,6 +1,6 @@
 """J0 on [0.1, 0.2]: the growing network against the grown one (the paper's figure 2).
 
-python examples/paper/plot_bessel.py            two minutes or so
+python examples/paper/plot_bessel.py
 """
 
 from dataclasses import replace

@@ -13,19 +13,18 @@ from sklearn.base import clone
 
 from sknimble import NimbleRegressor
 
-TARGETS = {
-    "line": lambda x: x,
-    "cubic": tasks.cubic,
-    "J0 + J1 + J2": tasks.THREE_BESSEL.target,
-}
+TARGETS = {"line": lambda x: x, "cubic": tasks.cubic, "J0 + J1 + J2": tasks.THREE_BESSEL.target}
 SHADES = dict(zip(TARGETS, ("#e9c46a", "#f4845f", "#7b2d6b"), strict=True))
 PULLS = 0.1, 10.0  # size_penalty with a target
+# One network of one layer, x as it is: encoded, a single input leaves no work for neurons.
+PLAIN = {"n_hidden_layers": 1, "n_estimators": 1, "encoding": "none"}
+ACTIVATIONS = {"relu": "o-", "tanh": ".:"}
 PENALTIES = 1e-2, 1e-3, 1e-4
 N_ROWS, N_TEST = 32, 500
 
 
 def main():
-    """Fit, print and draw."""
+    """Fit, print, draw."""
     arguments = drawing.command_line(__doc__.splitlines()[0], n_trials=5)
     seeds = range(arguments.seed, arguments.seed + (1 if arguments.quick else arguments.trials))
     max_iter = 60 if arguments.quick else 1000
@@ -42,7 +41,7 @@ def pull_to_five(left, middle, seeds, max_iter):
         for pull, (initial_size, dashes) in product(PULLS, ((0, "-"), (9, "--"))):
             estimator = NimbleRegressor(
                 initial_size=initial_size, target_size=5, max_size=9, size_penalty=pull,
-                n_hidden_layers=1, activation="tanh", max_iter=max_iter,
+                activation="tanh", max_iter=max_iter, **PLAIN,
             )  # fmt: skip
             fits = [fit(estimator, target, seed) for seed in seeds]
             report(f"{name}, target 5 pulls {pull:g}, from {initial_size}", fits)
@@ -60,19 +59,21 @@ def pull_to_five(left, middle, seeds, max_iter):
 
 def let_data_decide(axes, seeds, max_iter):
     """Fit with nothing said but the price of a neuron."""
-    for name, target in TARGETS.items():
+    for (name, target), (activation, line) in product(TARGETS.items(), ACTIVATIONS.items()):
         medians = []
         for size_penalty in PENALTIES:
-            estimator = NimbleRegressor(size_penalty=size_penalty, max_iter=max_iter)
+            estimator = NimbleRegressor(
+                size_penalty=size_penalty, activation=activation, max_iter=max_iter, **PLAIN
+            )
             fits = [fit(estimator, target, seed) for seed in seeds]
-            report(f"{name}, size_penalty {size_penalty:g}", fits)
+            report(f"{name}, {activation}, size_penalty {size_penalty:g}", fits)
             medians.append(np.median([fitted.size_weight_ for fitted, _ in fits]))
-        axes.plot(PENALTIES, medians, "o-", color=SHADES[name], label=name)
+        axes.plot(PENALTIES, medians, line, color=SHADES[name], label=f"{name}, {activation}")
     axes.set(xlabel="size_penalty", ylabel="N", xscale="log")
     axes.set_title("target_size=None: the data decide", fontsize=10)
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(bottom=-0.2)
-    axes.legend()
+    axes.legend(fontsize=7)
 
 
 def fit(estimator, target, seed):
@@ -84,10 +85,11 @@ def fit(estimator, target, seed):
 
 
 def report(what, fits):
-    """Print the range of N and the median error over seeds."""
+    """Print median and range of N, and the median error, over seeds."""
     sizes = [fitted.size_weight_ for fitted, _ in fits]
     error = np.median([error for _, error in fits])
-    print(f"{what:<40} N {min(sizes):.3f} to {max(sizes):.3f}  median mse {error:.2e}", flush=True)
+    size = f"{np.median(sizes):.3f} [{min(sizes):.3f}, {max(sizes):.3f}]"
+    print(f"{what:<40} N {size}  median mse {error:.2e}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What growing is good for: our estimator against itself with its size frozen.
 
 Same engine, recipe, seeds, initial weights; in all but the last column the same final width.
-
 python examples/paper/plot_growing_is_good_for.py
 """
 
@@ -73,7 +72,9 @@ def sizes(axes, draw, seeds):
     """Set single fits that size themselves beside a sweep of static widths."""
     sweep = [control.fits(control.sized(False, width), draw, seeds) for width in WIDTHS]
     curve(axes, "static", drawing.GROWN_COLOUR, WIDTHS, sweep)
-    runs = [control.fits(control.free(penalty), draw, seeds) for penalty in PENALTIES]
+    runs = [
+        control.fits(control.plain(size_penalty=penalty), draw, seeds) for penalty in PENALTIES
+    ]
     found = [np.median([run.size for run in group]) for group in runs]
     curve(axes, "chosen by data", drawing.GROWING_COLOUR, found, runs)
     for what, groups in (("the sweep", sweep), ("one fit", runs[-1:])):

@@ -1,6 +1,6 @@
 """J0 + J1 + J2 on [-2 pi, 2 pi]: growing against grown (the paper's figure 3).
 
-python examples/paper/plot_three_bessel.py            two minutes or so
+python examples/paper/plot_three_bessel.py
 """
 
 import drawing

@@ -53,14 +53,15 @@ TABLES = {"J0 + J1 + J2": three_bessel, "friedman1": friedman}
 def sized(grows, width, **settings):
     """Return the estimator that ends at ``width``: grown from 0, or there all along."""
     start = 0 if grows else width
-    settings = {"n_hidden_layers": 1, "max_iter": MAX_ITER, "size_penalty": 0.1} | settings
-    return NimbleRegressor(initial_size=start, target_size=width, max_size=width, **settings)
+    return plain(
+        initial_size=start, target_size=width, max_size=width, size_penalty=0.1, **settings
+    )
 
 
-def free(size_penalty, **settings):
-    """Return the estimator that sizes itself."""
+def plain(**settings):
+    """Return one network of one layer on unencoded inputs."""
     return NimbleRegressor(
-        size_penalty=size_penalty, n_hidden_layers=1, max_iter=MAX_ITER, **settings
+        n_hidden_layers=1, n_estimators=1, encoding="none", max_iter=MAX_ITER, **settings
     )
 
 
