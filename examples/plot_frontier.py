@@ -75,8 +75,9 @@ def main():
     prices, widths = PRICES, WIDTHS
     if arguments.quick:
         found, prices, widths, arguments.seeds = found[:2], PRICES[:2], WIDTHS[:2], 1
-    figure, axes = plt.subplots(1, len(found), figsize=(3.2 * len(found), 3.4), layout="constrained")
-    for ax, table in zip(axes, found, strict=True):
+    size = 3.2 * len(found), 3.4
+    figure, axes = plt.subplots(1, len(found), figsize=size, layout="constrained", squeeze=False)
+    for ax, table in zip(axes[0], found, strict=True):
         print(f"\n{table.name}, {table.measure}: (neurons) error")
         for name, make, values, colour in (
             ("sknimble, five prices", nimble, prices, "C0"),
@@ -87,7 +88,7 @@ def main():
             print(f"  {name}: {shown}", flush=True)
             ax.plot(neurons, errors, color=colour, marker="o", ms=4, label=name)
         ax.set(xscale="symlog", title=table.name, xlabel="neurons per layer", ylabel=table.measure)
-    axes[0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=7)
     figure.savefig(arguments.output, dpi=80)
     print(f"\n{arguments.output}")
 

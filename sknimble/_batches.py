@@ -6,15 +6,19 @@ meets the rows that it would meet alone, and none that it does not learn from. X
 slab of batches at a time and never copied whole.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 
-from ._late import read
+from ._late import LateMatrix, read
 
 SLAB_ROWS = 16384  # rows gathered at a time, over all groups
+SLAB_CELLS = 2**20  # ... and numbers
+JUDGED_ROWS = 2048  # rows judged at a time where they are encoded late
+COPIED_CELLS = 150_000  # fewer cost less to copy for every network than products by group
 
 
 @dataclass
@@ -31,7 +35,7 @@ class Rows:
     weight: torch.Tensor | None = None
 
     def __len__(self):
-        return self.X.shape[0]
+        return self.X.shape[-2]
 
     def dense(self):
         """Return the rows with X dense; a scipy matrix becomes a tensor."""
@@ -62,6 +66,13 @@ class Rows:
             return self
         return Rows(self.X[networks], self.target[networks], self.weight[networks])
 
+    def blocks(self):
+        """Yield slices and their rows, dense: all at once, or a few at a time if X is late."""
+        step = JUDGED_ROWS if isinstance(self.X, LateMatrix) else len(self)
+        for start in range(0, len(self), step):
+            cut = slice(start, start + step)
+            yield cut, (self if step == len(self) else self.slice(cut.start, cut.stop)).dense()
+
     def averaging(self, scale):
         """Return weights (K, n) that average over the rows, times ``scale`` of shape (K,)."""
         n = self.X.shape[-2]
@@ -91,23 +102,25 @@ class Batches:
     """
 
     def __init__(self, rows, group, batch_size, scale):
-        self.rows, self.group, self.scale = rows, group, scale
+        self.rows = rows
         if rows.weight is None:
             self.own = [np.arange(len(rows))] * (group.max() + 1)
         else:
             self.own = [np.flatnonzero(used) for used in (rows.weight > 0).cpu().numpy()]
             self.rows = Rows(rows.X, rows.target, _relative(rows.weight))
         self.n_batches = -(-max(map(len, self.own)) // batch_size)
-        self._settle()
+        self._settle(group, scale)
 
-    def keep(self, positions):
-        """Forget all but the given networks."""
-        self.scale, self.group = self.scale[positions], self.group[positions]
-        self._settle()
+    def of(self, networks):
+        """Return the batches of some of the networks, by position."""
+        batches = copy(self)
+        batches._settle(self.group[networks], self.scale[networks])
+        return batches
 
-    def _settle(self):
-        """Tell which groups are left, and forget what was worked out for others."""
-        self.groups, self.slot = np.unique(self.group, return_inverse=True)
+    def _settle(self, group, scale):
+        """Tell which groups there are, and forget what was worked out for others."""
+        self.group, self.scale = group, scale
+        self.groups, self.slot = np.unique(group, return_inverse=True)
         self._uniform, self._whole, self._cuts = {}, None, None
 
     def epoch(self, rng):
@@ -178,7 +191,7 @@ class Batches:
     def _shared(self, order):
         """Yield batches that all networks share."""
         n, rows = len(order), self._rows_of(self.groups[0])
-        per_slab = max(1, SLAB_ROWS * self.n_batches // n)
+        per_slab = max(1, self._slab_rows() * self.n_batches // n)
         edges = np.linspace(0, n, self.n_batches + 1).astype(int)
         for first in range(0, self.n_batches, per_slab):
             cuts = edges[first : first + per_slab + 1]
@@ -188,6 +201,10 @@ class Batches:
                 weight = self._equal_weights(stop - start)
                 batch.weight = weight if batch.weight is None else batch.weight * weight
                 yield batch
+
+    def _slab_rows(self):
+        """Return the rows gathered at a time."""
+        return min(SLAB_ROWS, SLAB_CELLS // self.rows.X.shape[1])
 
     def _equal_weights(self, n):
         """Return the weights of n equal rows, shape (K, n)."""
@@ -204,7 +221,7 @@ class Batches:
         index = np.stack([order[place] for order, place in zip(orders, places, strict=True)], 1)
         index = torch.as_tensor(index, device=slot.device)
         n_rows = index[0].numel() if runs else len(slot) * index.shape[2]
-        per_slab = max(1, SLAB_ROWS // n_rows)
+        per_slab = max(1, self._slab_rows() // n_rows)
         for first in range(0, self.n_batches, per_slab):
             slab = index[first : first + per_slab]
             target, weight = self._gather_targets(slab)
@@ -226,7 +243,7 @@ class Batches:
         slot : Tensor of int, shape (K,)
             Position of each network's group.
         runs : list of slice or None
-            Networks of each group, where there are fewer groups than networks, in order.
+            Networks of each group; None if each network gets its own copy of the rows.
         """
         counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
@@ -235,10 +252,15 @@ class Batches:
         places = np.minimum(edges[:-1, :, None] + within, counts[:, None] - 1)
         shares = ((within < sizes) / np.maximum(sizes, 1))[:, self.slot] * self.scale[:, None]
         slot = torch.as_tensor(self.slot, device=self.rows.target.device)
-        ends = np.searchsorted(self.slot, np.arange(len(counts) + 1)).tolist()
-        in_runs = len(counts) < len(self.slot) and (np.diff(self.slot) >= 0).all()
-        runs = [slice(start, stop) for start, stop in pairwise(ends)] if in_runs else None
-        return list(places.swapaxes(0, 1)), self._tensor(shares), slot, runs
+        return list(places.swapaxes(0, 1)), self._tensor(shares), slot, self._runs(len(within))
+
+    def _runs(self, n_rows):
+        """Return the networks of each group as slices, if products by group are worth it."""
+        n_groups, copies = len(self.groups), len(self.slot) - len(self.groups)
+        if copies * n_rows * self.rows.X.shape[1] < COPIED_CELLS or (np.diff(self.slot) < 0).any():
+            return None
+        ends = np.searchsorted(self.slot, np.arange(n_groups + 1)).tolist()
+        return [slice(start, stop) for start, stop in pairwise(ends)]
 
     def _gather(self, index):
         """Return rows of X of shape (*index.shape, d)."""
@@ -292,13 +314,15 @@ class Judges:
     def __iter__(self):
         return iter(self.parts)
 
-    def keep(self, positions):
-        """Forget all but the given networks."""
-        parts, self.parts = self.parts, []
-        for networks, rows in parts:
-            kept = np.flatnonzero(np.isin(networks, positions))
+    def of(self, networks):
+        """Return the judges of some of the networks, by position, in ascending order."""
+        judges = copy(self)
+        judges.parts = []
+        for judged, rows in self.parts:
+            kept = np.flatnonzero(np.isin(judged, networks))
             if len(kept):
-                self.parts.append((np.searchsorted(positions, networks[kept]), rows.of(kept)))
+                judges.parts.append((np.searchsorted(networks, judged[kept]), rows.of(kept)))
+        return judges
 
 
 def _side_by_side(parts, longest):

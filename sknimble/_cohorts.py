@@ -1,4 +1,4 @@
-"""Networks of similar width train together, others apart: the same trainings, less padding.
+"""Networks of similar width train together, others apart: the same training, less padding.
 
 All networks of a `Training` are computed at the width of its widest. Where widths drift apart,
 as along a path of prices, it pays to divide them, although each part has its own overhead.
@@ -10,10 +10,12 @@ import numpy as np
 OVERHEAD = 3e6
 # What a neuron costs apart from the products with its weights, in weights.
 NEURON = 50
+# Networks are divided anew when a step would cost less than this share of what it costs.
+WORTH_IT = 0.8
 
 
 class Cohorts:
-    """The networks of one training, divided by width whenever that saves work.
+    """The networks of one training, divided by width when that saves work.
 
     Parameters
     ----------
@@ -27,29 +29,48 @@ class Cohorts:
     """
 
     def __init__(self, training):
-        self._parts = [(training, training.epochs())]
+        self._parts, self._work = [training], work(training)
         self.limited = False
 
     def epochs(self):
         """Yield, after every pass over the rows, the records that `Training.epochs` yields."""
         while self._parts:
-            records, parts = {}, []
-            for training, epochs in self._parts:
-                records.update(next(epochs))
-                parts += self._divided(training, epochs)
-            self._parts = parts
+            records = {}
+            for part in self._parts:
+                records.update(next(part.epochs()))
+                self.limited |= part.limited
             yield dict(sorted(records.items()))
+            self._parts = [part for part in self._parts if len(part.members)]
+            if self._parts:
+                self._divide()
 
-    def _divided(self, training, epochs):
-        """Return what one part goes on as: itself, several parts, or nothing."""
-        self.limited |= training.limited
-        if not len(training.members):
-            return []
-        groups = by_width(training.networks.end, _work(training))
-        if len(groups) == 1:
-            return [(training, epochs)]
-        parts = [training.part(positions) for positions in groups]
-        return [(part, part.epochs()) for part in parts]
+    def _divide(self):
+        """Group all networks anew if that saves enough."""
+        widths = [part.networks.end for part in self._parts]
+        joined = np.concatenate(widths)
+        groups = by_width(joined, self._work)
+        if cost([joined[group] for group in groups], self._work) > WORTH_IT * cost(widths, self._work):
+            return
+        first, *others = self._parts
+        numbers = np.concatenate([part.members for part in self._parts])
+        whole = first.joined(others) if others else first
+        self._parts = [
+            whole.part(np.flatnonzero(np.isin(whole.members, numbers[group]))) for group in groups
+        ]
+
+
+def work(training):
+    """Return a function of width: what a network costs, as a share of what a part costs."""
+    networks, n_batches = training.networks, training.batches.n_batches
+    rows, layers = len(training.train) / n_batches, networks.depth - 1
+    fixed = networks.n_inputs + networks.n_outputs + NEURON
+    unit = rows / OVERHEAD if str(networks.options["device"]) == "cpu" else 0.0
+    return lambda width: unit * width * (fixed + layers * width)
+
+
+def cost(widths, work):
+    """Return what a step costs of parts with networks of the given widths, padded."""
+    return sum(1.0 + len(part) * work(max(part)) for part in widths)
 
 
 def by_width(widths, work):
@@ -62,28 +83,19 @@ def by_width(widths, work):
     widths : ndarray of int, shape (K,)
         Neurons per hidden layer.
     work : callable
-        Takes such a width, returns what a step costs, as a share of what a group costs.
+        Takes such a width, returns what a network costs, as a share of what a group costs.
 
     Returns
     -------
     list of ndarray of int
-        Positions of the networks of each group, in ascending order.
+        Positions of the networks of each group.
     """
     groups, wasted, widest = [], np.inf, 0.0
     for position in np.argsort(-widths, kind="stable"):
-        cost = work(widths[position])
-        wasted += widest - cost
+        one = work(widths[position])
+        wasted += widest - one
         if wasted > 1.0:
             groups.append([])
-            wasted, widest = 0.0, cost
+            wasted, widest = 0.0, one
         groups[-1].append(position)
-    return [np.sort(group) for group in groups]
-
-
-def _work(training):
-    """Return the function of width that `by_width` takes; an accelerator is all overhead."""
-    networks, batches = training.networks, training.batches
-    rows = len(training.train) / batches.n_batches
-    fixed, layers = networks.n_inputs + networks.n_outputs + NEURON, networks.depth - 1
-    unit = rows / OVERHEAD if str(networks.options["device"]) == "cpu" else 0.0
-    return lambda width: unit * width * (fixed + layers * width)
+    return [np.array(group) for group in groups]

@@ -39,7 +39,7 @@ from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
-FLOAT64_CELLS = 20_000
+FLOAT64_CELLS = 10_000
 LARGEST_TARGET = 1e150
 
 
@@ -167,11 +167,11 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_sizes()
         begin = not (self.warm_start and self._is_begun())
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
-        rows = self._encode(X, y, weight, begin=begin)
-        validation = self._encode_validation(X_val, y_val, sample_weight_val)
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
         if not max_iter:
             return self
+        rows = self._encode(X, y, weight, begin=begin)
+        validation = self._encode_validation(X_val, y_val, sample_weight_val)
         training = self._start(
             *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
             anneal=not self.warm_start,

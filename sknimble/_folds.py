@@ -23,7 +23,7 @@ def merge_equal_rows(X, target, weight):
     ----------
     X : ndarray or CSR matrix of shape (n, d)
     target : ndarray of shape (n, o)
-    weight : ndarray of shape (n,)
+    weight : ndarray of shape (..., n)
 
     Returns
     -------
@@ -34,7 +34,8 @@ def merge_equal_rows(X, target, weight):
     _, first, row = np.unique(
         np.hstack([dense, target]), axis=0, return_index=True, return_inverse=True
     )
-    return X[first], target[first], np.bincount(row.ravel(), weight)
+    totals = [np.bincount(row.ravel(), one) for one in weight.reshape(-1, weight.shape[-1])]
+    return X[first], target[first], np.reshape(totals, (*weight.shape[:-1], len(first)))
 
 
 def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):

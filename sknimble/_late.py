@@ -7,10 +7,10 @@ would be much, rows stay as they came, and each batch is encoded anew.
 import numpy as np
 from sklearn.utils import _safe_indexing, gen_batches
 
-# Bytes from which a matrix is not kept: encoding again costs time, so memory comes first only late.
-LATE_BYTES = 2**26
-_FEW_CELLS = 2**22  # numbers read where a sample will do
-_BLOCK_ROWS = 2**14  # rows encoded at a time where many are asked for
+# Numbers in a table from which its matrix is not kept: encoding again and again takes time.
+LATE_CELLS = 2**22
+_FEW_CELLS, _ROWS_PER_COLUMN = 2**20, 20  # numbers, and rows, read where a sample will do
+_BLOCK_ROWS = 2**11  # rows encoded at a time where many are asked for
 
 
 def encode_early_or_late(table, X):
@@ -27,8 +27,7 @@ def encode_early_or_late(table, X):
     -------
     ndarray, CSR matrix or LateMatrix of shape (n, d)
     """
-    size = X.shape[0] * table.n_features_out_ * np.dtype(table.dtype).itemsize
-    if size < LATE_BYTES or table.scaler_ is not None:
+    if X.shape[0] * X.shape[1] < LATE_CELLS or table.scaler_ is not None:
         return table.encode(X)
     return LateMatrix(table, X)
 
@@ -98,4 +97,5 @@ def thin(X, rows):
     """Return positions of rows; of a `LateMatrix` evenly spaced ones, so that few are read."""
     if not isinstance(X, LateMatrix):
         return rows
-    return rows[:: -(-len(rows) * X.shape[1] // _FEW_CELLS)]
+    few = max(_FEW_CELLS // X.shape[1], _ROWS_PER_COLUMN * X.shape[1])
+    return rows[:: max(1, len(rows) // few)]

@@ -63,6 +63,28 @@ def _mean_loss(loss, raw, target, weight):
     return float(np.average(row_losses(loss, raw, target), weights=weight))
 
 
+def linear_loss(loss, X, target, weight):
+    """Return the normalised loss of the linear model, on the rows that it is fitted to.
+
+    Parameters
+    ----------
+    loss : object
+        A fitted loss of this module.
+    X : ndarray or CSR matrix of shape (n, d)
+    target : ndarray of shape (n, o)
+        Encoded targets.
+    weight : ndarray of shape (n,)
+
+    Returns
+    -------
+    float
+        0 leaves nothing to explain, 1 is no better than a constant.
+    """
+    coef, intercept = loss.fit_linear(X, target, weight)
+    raw = X @ np.transpose(coef) + intercept
+    return _mean_loss(loss, raw, target, weight) / normalisation(loss, target, weight)
+
+
 def row_losses(loss, raw, target):
     """Return the loss of every row, for numpy arrays.
 

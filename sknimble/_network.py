@@ -7,7 +7,7 @@ awake size; neurons are ordered, and every neuron's outgoing weights carry its g
     raw = linear x + (output * gate) h_depth
 
 x carries a trailing 1, so ``linear`` and ``first`` hold their intercepts as their last
-column. All K networks read the same rows, so the first layer of all of them is a single
+column. Where all K networks read the same rows, the first layer of all of them is a single
 matrix product. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs,
 B rows.
 
@@ -15,7 +15,9 @@ The functions are pure; `GrowableNetworks` owns the memory.
 """
 
 import os
+from copy import copy
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +57,18 @@ class Parameters:
     def arrays(self):
         """Return every array, in the order of the flat buffer."""
         return [self.linear, *self.biases, self.first, *self.hidden, self.output]
+
+    def first_neurons(self, n):
+        """Return the first n neurons of every network, as views."""
+        views = Parameters(
+            self.linear,
+            tuple(bias[:, :n] for bias in self.biases),
+            self.first[:, :n],
+            tuple(weights[:, :n, :n] for weights in self.hidden),
+            self.output[:, :, :n],
+        )
+        views.first_matrix = self.first_matrix[:, :n] if len(self.first) == 1 else None
+        return views
 
     def of(self, members):
         """Return copies of the arrays of the given networks."""
@@ -140,13 +154,18 @@ def _from_inputs(parameters, X):
         for networks, rows in X:
             a, b = networks.start, networks.stop
             torch.mm(parameters.linear_matrix[a * o : b * o], rows.t(), out=raw[a:b].flatten(0, 1))
-            first = parameters.first_matrix[:, a * c : b * c]
-            torch.mm(first.t(), rows.t(), out=z[a:b].flatten(0, 1))
+            if parameters.first_matrix is None:
+                torch.bmm(parameters.first[a:b], rows.t().expand(b - a, -1, -1), out=z[a:b])
+            else:
+                first = parameters.first_matrix[:, a * c : b * c]
+                torch.mm(first.t(), rows.t(), out=z[a:b].flatten(0, 1))
         return raw, z
     if X.dim() == 3:
         return torch.bmm(parameters.linear, X.mT), torch.bmm(parameters.first, X.mT)
     rows, n_rows = X.t(), X.shape[0]
     raw = torch.mm(parameters.linear_matrix, rows).view(k, o, n_rows)
+    if parameters.first_matrix is None:
+        return raw, torch.bmm(parameters.first, rows.expand(k, -1, -1))
     return raw, torch.mm(parameters.first_matrix.t(), rows).view(k, c, n_rows)
 
 
@@ -157,14 +176,16 @@ def _to_inputs(d_raw, d_z, X, out):
         for networks, rows in X:
             a, b = networks.start, networks.stop
             torch.mm(d_raw[a:b].flatten(0, 1), rows, out=out.linear_matrix[a * o : b * o])
-            first = out.first_matrix[:, a * c : b * c]
-            torch.mm(rows.t(), d_z[a:b].flatten(0, 1).t(), out=first)
+            first = torch.mm(rows.t(), d_z[a:b].flatten(0, 1).t())
+            out.first[a:b].copy_(first.view(-1, b - a, c).permute(1, 2, 0))
     elif X.dim() == 3:
         torch.bmm(d_raw, X, out=out.linear)
         out.first.mT.copy_(torch.bmm(X.mT, d_z.mT))  # several times as fast as d_z X
     else:
         torch.mm(d_raw.view(-1, X.shape[0]), X, out=out.linear_matrix)
-        torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
+        first = torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
+        if out.first_matrix is None:
+            out.first.copy_(first.view(-1, k, c).permute(1, 2, 0))
 
 
 def value(parameters, X, target, weight, gates, activation, loss):
@@ -202,9 +223,10 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     layers = [*out.hidden, out.output]
     for layer in range(len(cache) - 1, -1, -1):
         z, h, outgoing = cache[layer]
-        torch.bmm(d_z, h.mT, out=layers[layer])
-        if gates is not None:
-            layers[layer].mul_(gates)
+        if gates is None:
+            torch.bmm(d_z, h.mT, out=layers[layer])
+        else:
+            torch.mul(torch.bmm(d_z, h.mT), gates, out=layers[layer])
         d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
         if layer:
             torch.sum(d_z, dim=2, keepdim=True, out=out.biases[layer - 1])
@@ -309,6 +331,12 @@ class GrowableNetworks:
                 array.copy_(number[:, None, None].expand_as(array))
         return self._owner
 
+    def first_neurons(self, n):
+        """Return the weights and the gradient of the first n neurons of all networks."""
+        if n not in self._first:
+            self._first[n] = self.weights.first_neurons(n), self.gradient.first_neurons(n)
+        return self._first[n]
+
     def _allocate(self, capacity):
         """Return empty buffers for ``capacity`` neurons, as attributes of this object."""
         shapes = _shapes(self.n_networks, capacity, self.n_inputs, self.n_outputs, self.depth)
@@ -318,7 +346,7 @@ class GrowableNetworks:
         start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
         undecayed = [[flat[name][:start]] for name in self.OPTIMISED]
         decayed = [[flat[name][start:]] for name in self.OPTIMISED]
-        return dict(flat=flat, undecayed=undecayed, decayed=decayed, _owner=None, **views)
+        return dict(flat=flat, undecayed=undecayed, decayed=decayed, _owner=None, _first={}, **views)
 
     def _reallocate(self, capacity, members):
         """Move to buffers of another capacity or fewer members, the function unchanged."""
@@ -335,6 +363,22 @@ class GrowableNetworks:
         """Enlarge or reduce the capacity; optimiser state and predictions stay."""
         if capacity != self.capacity:
             self._reallocate(capacity, range(self.n_networks))
+
+    def joined(self, others):
+        """Return these networks and those of others, in this order."""
+        parts, joined = [self, *others], copy(self)
+        joined.seeds = list(chain(*(part.seeds for part in parts)))
+        joined.size = np.concatenate([part.size for part in parts])
+        joined.end = np.concatenate([part.end for part in parts])
+        vars(joined).update(joined._allocate(int(joined.end.max())))
+        first = 0
+        for part in parts:
+            here, first = slice(first, first + part.n_networks), first + part.n_networks
+            for name in self.BUFFERS:
+                arrays = getattr(joined, name).arrays(), getattr(part, name).arrays()
+                for new, source in zip(*arrays, strict=True):
+                    new[here, : source.shape[1], : source.shape[2]] = source
+        return joined
 
     def keep(self, members):
         """Keep only the given networks (positions in the batch)."""

@@ -95,20 +95,468 @@ def nimble_path(
     model = clone(NimbleRegressor() if estimator is None else estimator)
     model._validate_params()
     model._check_sizes()
+    scorer = check_scoring(model, scoring=scoring)
     rows = model._check_data(X, y, sample_weight, reset=True)
     X, y, groups = indexable(X, y, groups)
     splits = check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups)
-    splits = [[_positions(rows) for rows in split] for split in splits]
-    scorer = check_scoring(model, scoring=scoring)
-    folds = _Folds(model, rows, _counted(sample_weight, len(rows[1]), y), [s[0] for s in splits])
+    trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
+    folds = _Folds(model, *rows, _among_counted(trains, sample_weight, len(y)))
     penalties = check_penalties(size_penalties, folds)
     fitted = folds.train(penalties)
+    sizes = [[one.size_weight_ for one in row] for row in fitted]
     scores = [
-        [
-            _score(scorer, one, X, y, sample_weight, test)
-            for one, (_, test) in zip(row, splits, strict=True)
-        ]
+        [_score(scorer, *pair, X, y, sample_weight) for pair in zip(row, tests, strict=True)]
         for row in fitted
     ]
-    sizes = [[one.size_weight_ for one in row] for row in fitted]
     return NimblePath(penalties, np.array(scores, dtype=float), np.array(sizes))
+
+def check_penalties(size_penalties, folds):
+    """Return the prices to try, highest first."""
+    if size_penalties is None or isinstance(size_penalties, Integral):
+        highest = folds.highest_penalty()
+        n_penalties = N_PENALTIES if size_penalties is None else size_penalties
+        return np.geomspace(highest, LOWEST_SHARE * highest, n_penalties)
+    penalties = check_array(size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties")
+    if penalties.ndim != 1 or penalties.min() < 0:
+        raise ValueError(
+            f"size_penalties={size_penalties!r} must be an int or a list of numbers, 0 or more"
+        )
+    return np.unique(penalties)[::-1]
+
+
+def _positions(rows):
+    """Return rows that a splitter chose as positions."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
+
+
+def _among_counted(trains, sample_weight, n_rows):
+    """Return training rows as positions among the rows whose weight is not zero."""
+    if sample_weight is None:
+        return trains
+    counted = np.broadcast_to(np.asarray(sample_weight) != 0, n_rows)
+    position = np.cumsum(counted) - 1
+    return [position[train[counted[train]]] for train in trains]
+
+
+def _score(scorer, model, test, X, y, sample_weight):
+    """Return the score of a fitted model on rows of X, weighted if the scorer can."""
+    weight = {}
+    if sample_weight is not None and _takes_weight(scorer):
+        weight["sample_weight"] = _safe_indexing(np.asarray(sample_weight), test)
+    return scorer(model, _safe_indexing(X, test), _safe_indexing(y, test), **weight)
+
+
+def _takes_weight(scorer):
+    """Tell whether a scorer, or the metric in it, has weights of rows."""
+    return "sample_weight" in signature(getattr(scorer, "_score_func", scorer)).parameters
+
+
+class _Folds:
+    """The training rows of every fold, and the networks that learn from them.
+
+    What learns from y, that is the scale of the targets, class weights and linear models, sees
+    the rows of its fold alone. Attributes have F folds, n rows.
+    """
+
+    def __init__(self, model, X, y, weight, trains):
+        self.model = model
+        target = model._learn_target(y)
+        model._table = model._fit_table(X, model._reweight(y, weight))
+        Z, weights = model._table.encode(X), np.zeros((len(trains), len(y)))
+        for here, train in zip(weights, trains, strict=True):
+            here[train] = model._reweight(y[train], weight[train])
+        if max(map(len, trains)) < EARLY_STOPPING_ROWS:
+            Z, target, weights = merge_equal_rows(Z, target, weights)
+        self.Z, self.target, self.weights = Z, target, weights
+        self.losses = [self._fit_loss(weight) for weight in weights]
+        model._loss = self._fit_loss(weights.mean(axis=0))
+
+    def _fit_loss(self, weight):
+        """Return the loss, its scale learned from the rows that weigh."""
+        used = weight > 0
+        return self.model._make_loss(self.target).fit(self.target[used], weight[used])
+
+    def highest_penalty(self):
+        """Return a price at which no neuron pays, even if the first ones left no loss."""
+        model, weight = self.model, self.weights.mean(axis=0)
+        Z = self.Z[:, : model._table.n_plain_features_]
+        left = linear_loss(model._loss, Z, model._loss.encode(self.target), weight)
+        return max(left, 1e-6) / window_end(0.0, max(1, model.max_size))
+
+    def train(self, penalties):
+        """Train one estimator per price and fold; return them, fitted, a list per price."""
+        model, n_folds, n_penalties = self.model, len(self.weights), len(penalties)
+        k = model.n_estimators
+        rng = check_random_state(model.random_state)
+        fold_seed, row_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2).tolist()
+        used = self.weights > 0
+        encoded = np.stack([loss.encode(self.target) for loss in self.losses])
+        if (encoded == encoded[0]).all():
+            encoded = encoded[:1]
+        # Networks with the same rows, one per price, stand together: they share batches.
+        training = model._launch(
+            self.Z, np.repeat(encoded, k, axis=0) if len(encoded) > 1 else encoded[0],
+            np.repeat(self.weights, k, axis=0), self._held_out(used, fold_seed),
+            fold=np.repeat(np.arange(n_folds * k), n_penalties),
+            seeds=np.repeat(np.tile(seeds, n_folds), n_penalties).tolist(), row_seed=row_seed,
+            sizes=np.full(n_folds * k * n_penalties, float(model.initial_size)),
+            size_penalty=np.tile(penalties, n_folds * k),
+            batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
+        )  # fmt: skip
+        history = _run(training, model)
+        number = np.arange(n_folds * k * n_penalties).reshape(n_folds, k, n_penalties)
+        return [
+            [
+                self._fitted(training.results, history, number[fold, :, p], penalty, fold)
+                for fold in range(n_folds)
+            ]
+            for p, penalty in enumerate(penalties)
+        ]
+
+    def _held_out(self, used, seed):
+        """Return the rows that judge the networks of each fold, as a fit to it would choose."""
+        model, k = self.model, self.model.n_estimators
+        if not any(model._stops_early(rows.sum()) for rows in used):
+            return None
+        masks = np.zeros((len(used), k, used.shape[1]), dtype=bool)
+        for mask, rows in zip(masks, used, strict=True):
+            if model._stops_early(rows.sum()):
+                strata = model._strata(self.target[rows])
+                mask[:, rows] = held_out_masks(
+                    rows.sum(), strata, k, model.validation_fraction, seed
+                )
+        return masks.reshape(-1, used.shape[1])
+
+    def _fitted(self, results, history, numbers, penalty, fold):
+        """Return the estimator of one price and fold."""
+        model = clone(self.model).set_params(size_penalty=penalty)
+        states = {member: results[number] for member, number in enumerate(numbers)}
+        records = [record for number in numbers for record in history[number]]
+        vars(model).update(
+            {**vars(self.model), **vars(model)}, _loss=self.losses[fold],
+            **model._fitted(states, records),
+        )  # fmt: skip
+        return model
+
+
+def _run(training, model):
+    """Train to the end; return the records of every network."""
+    from ._cohorts import Cohorts
+    from ._training import Divergence
+
+    history, cohorts = {number: [] for number in training.members}, Cohorts(training)
+    try:
+        for records in cohorts.epochs():
+            for number, record in records.items():
+                history[number].append(record)
+    except Divergence as error:
+        raise ValueError(f"{error} with learning_rate_init={model.learning_rate_init}") from None
+    if cohorts.limited:
+        warnings.warn(
+            f"max_iter={model.max_iter} epochs ended while a held-out loss still improved",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return history
+
+
+# --------------------------------------------------------------------------- the choice
+class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
+    """What both estimators share: the constraints, the path, the choice, the final fit."""
+
+    _parameter_constraints: dict = {
+        "size_penalties": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+        "cv": ["cv_object"],
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "selection": [StrOptions({"best", "one_se"})],
+    }
+
+    def __init__(
+        self, estimator=None, *, size_penalties=None, cv=5, scoring=None, selection="best"
+    ):
+        self.estimator = estimator
+        self.size_penalties = size_penalties
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+
+    @abstractmethod
+    def _prototype(self):
+        """Return the unfitted estimator with all other parameters."""
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, *, groups=None):
+        """Choose the price by cross-validation, and fit all rows with it.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows in training, and in scores whose metric takes them.
+        groups : array-like of shape (n_samples,), default=None
+            Passed to the splitter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `nimble_path` and the estimator do.
+        """
+        estimator = self._prototype()
+        path = nimble_path(
+            X, y, estimator=estimator, size_penalties=self.size_penalties, cv=self.cv,
+            scoring=self.scoring, sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
+        chosen = float(path.size_penalties[choose(path.scores, self.selection)])
+        final = clone(estimator).set_params(size_penalty=chosen)
+        final.fit(X, y, sample_weight=sample_weight)
+        self.size_penalties_, self.scores_path_ = path.size_penalties, path.scores
+        self.size_path_, self.size_penalty_, self.estimator_ = path.sizes, chosen, final
+        return self
+
+    def predict(self, X):
+        """Predict with the final estimator.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    def score(self, X, y, sample_weight=None):
+        """Return the score of the final estimator: R2, or accuracy for classes."""
+        check_is_fitted(self)
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+    @property
+    def n_features_in_(self):
+        """Number of columns seen in `fit`."""
+        return self._final("n_features_in_")
+
+    @property
+    def feature_names_in_(self):
+        """Names of the columns seen in `fit`."""
+        return self._final("feature_names_in_")
+
+    @property
+    def size_weight_(self):
+        """Size weight N of the final estimator."""
+        return self._final("size_weight_")
+
+    @property
+    def n_hidden_(self):
+        """Awake neurons per hidden layer of the final estimator."""
+        return self._final("n_hidden_")
+
+    @property
+    def n_parameters_(self):
+        """Weights and biases of the final estimator."""
+        return self._final("n_parameters_")
+
+    @property
+    def n_iter_(self):
+        """Epochs of the final fit."""
+        return self._final("n_iter_")
+
+    @property
+    def history_(self):
+        """Record of the final fit."""
+        return self._final("history_")
+
+    def _final(self, name):
+        """Return an attribute of the final estimator."""
+        if "estimator_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no {name} before fit")
+        return getattr(self.estimator_, name)
+
+    def __sklearn_is_fitted__(self):
+        return "estimator_" in vars(self)
+
+    def __sklearn_tags__(self):
+        tags, inner = super().__sklearn_tags__(), get_tags(self._prototype())
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        return tags
+
+
+class NimbleRegressorCV(RegressorMixin, _NimbleCV):
+    """`NimbleRegressor` with the price of a neuron chosen by cross-validation.
+
+    All folds at all prices are trained in one computation.
+
+    Parameters
+    ----------
+    estimator : NimbleRegressor, default=None
+        All other parameters; its own ``size_penalty`` is not used. None is
+        ``NimbleRegressor()``.
+    size_penalties : int or array-like of shape (n_penalties,), default=None
+        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
+        no neuron could pay, and ends at a thousandth of that; None for 8.
+    cv : int, splitter or iterable, default=5
+        As scikit-learn's.
+    scoring : str or callable, default=None
+        A scikit-learn scorer; None is R2.
+    selection : {"best", "one_se"}, default="best"
+        The price of the best mean score, or the highest whose mean score is within one standard
+        error of it.
+
+    Attributes
+    ----------
+    estimator_ : NimbleRegressor
+        Fitted to all rows at the chosen price.
+    size_penalty_ : float
+        The chosen price.
+    size_penalties_ : ndarray of shape (n_penalties,)
+        The prices, highest first.
+    scores_path_ : ndarray of shape (n_penalties, n_folds)
+        Scores on the rows that each fold leaves out.
+    size_path_ : ndarray of shape (n_penalties, n_folds)
+        Size weights N of the networks of the path.
+    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
+        Those of ``estimator_``.
+
+    See Also
+    --------
+    nimble_path : The scores alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknimble import NimbleRegressor, NimbleRegressorCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> quick = NimbleRegressor(n_estimators=1, random_state=0)
+    >>> model = NimbleRegressorCV(quick, size_penalties=[1e-2, 1e-3], cv=3).fit(X, y)
+    >>> model.scores_path_.shape
+    (2, 3)
+    """
+
+    _parameter_constraints: dict = {
+        **_NimbleCV._parameter_constraints,
+        "estimator": [NimbleRegressor, None],
+    }
+
+    def _prototype(self):
+        """Return the unfitted estimator with all other parameters."""
+        return NimbleRegressor() if self.estimator is None else self.estimator
+
+
+class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
+    """`NimbleClassifier` with the price of a neuron chosen by cross-validation.
+
+    All folds at all prices are trained in one computation.
+
+    Parameters
+    ----------
+    estimator : NimbleClassifier, default=None
+        All other parameters; its own ``size_penalty`` is not used. None is
+        ``NimbleClassifier()``.
+    size_penalties : int or array-like of shape (n_penalties,), default=None
+        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
+        no neuron could pay, and ends at a thousandth of that; None for 8.
+    cv : int, splitter or iterable, default=5
+        As scikit-learn's; an int is a number of stratified folds.
+    scoring : str or callable, default=None
+        A scikit-learn scorer; None is accuracy.
+    selection : {"best", "one_se"}, default="best"
+        The price of the best mean score, or the highest whose mean score is within one standard
+        error of it.
+
+    Attributes
+    ----------
+    estimator_ : NimbleClassifier
+        Fitted to all rows at the chosen price.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    size_penalty_ : float
+        The chosen price.
+    size_penalties_ : ndarray of shape (n_penalties,)
+        The prices, highest first.
+    scores_path_ : ndarray of shape (n_penalties, n_folds)
+        Scores on the rows that each fold leaves out.
+    size_path_ : ndarray of shape (n_penalties, n_folds)
+        Size weights N of the networks of the path.
+    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
+        Those of ``estimator_``.
+
+    See Also
+    --------
+    nimble_path : The scores alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sknimble import NimbleClassifier, NimbleClassifierCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> quick = NimbleClassifier(n_estimators=1, random_state=0)
+    >>> model = NimbleClassifierCV(quick, size_penalties=[1e-2, 1e-3], cv=3).fit(X, y)
+    >>> model.predict_proba(X[:2]).shape
+    (2, 2)
+    """
+
+    _parameter_constraints: dict = {
+        **_NimbleCV._parameter_constraints,
+        "estimator": [NimbleClassifier, None],
+    }
+
+    def _prototype(self):
+        """Return the unfitted estimator with all other parameters."""
+        return NimbleClassifier() if self.estimator is None else self.estimator
+
+    @property
+    def classes_(self):
+        """Class labels."""
+        return self._final("classes_")
+
+    def predict_proba(self, X):
+        """Predict class probabilities, as `NimbleClassifier.predict_proba` does."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of `predict_proba`."""
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    def decision_function(self, X):
+        """Return logits, as `NimbleClassifier.decision_function` does."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+
+def choose(scores, selection):
+    """Return the position of the price to take.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_penalties, n_folds)
+        Higher is better; the highest price first. A score of nan is the worst.
+    selection : {"best", "one_se"}
+        The best mean score, or the highest price whose mean is within one standard error of it.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If no mean score is a number.
+    """
+    means = scores.mean(axis=1)
+    if np.isnan(means).all():
+        raise ValueError("no price has a score on every fold: all are nan, see scores and cv")
+    best, n_folds = np.nanargmax(means), scores.shape[1]
+    slack = TIE * max(1.0, abs(means[best]))
+    if selection == "one_se" and n_folds > 1:
+        slack += scores[best].std(ddof=1) / np.sqrt(n_folds)
+    return int(np.flatnonzero(means >= means[best] - slack)[0])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from ._late import read
+
 # Bounds the memory of hidden activations: rows times neurons of one batch of predictions.
 _BATCH_CELLS = 2**21
 
@@ -138,14 +140,13 @@ def prefix_losses(network, X, target, weight, loss):
     -------
     ndarray of shape (n_hidden + 1,)
     """
-    from ._late import read
-from ._losses import row_losses  # which needs torch
+    from ._losses import row_losses  # which needs torch
 
     rows = max(1, _BATCH_CELLS // max(1, network.n_hidden))
     total = np.zeros(network.n_hidden + 1)
     for i in range(0, X.shape[0], rows):
         here = slice(i, i + rows)
-        for n_hidden, raw in enumerate(_prefix_raws(network, X[here])):
+        for n_hidden, raw in enumerate(_prefix_raws(network, read(X, here))):
             total[n_hidden] += weight[here] @ row_losses(loss, raw, target[here])
     return total / weight.sum()
 

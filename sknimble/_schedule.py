@@ -6,6 +6,8 @@ linearly to 0, over a share of the steps its best state took. So the length foll
 a small noisy table that peaks after 100 steps is done after 400, and a hard one trains on.
 """
 
+from copy import copy
+
 import numpy as np
 
 WARM_UP = 40  # steps of rising learning rate, in which no size is judged
@@ -102,6 +104,14 @@ class Schedule:
         """Tell which watched networks were cut short by ``max_iter`` while still improving."""
         recent = step - self.mark_step < 0.5 * self.patience_steps
         return self.watched & (step >= self.limit) & recent
+
+    def joined(self, others):
+        """Return the schedules of these networks and those of others, in this order."""
+        joined = copy(self)
+        for name in self._PER_NETWORK:
+            parts = [getattr(schedule, name) for schedule in (self, *others)]
+            setattr(joined, name, np.concatenate(parts))
+        return joined
 
     def keep(self, positions):
         """Forget all but the given networks."""

@@ -21,11 +21,12 @@ from ._history import Epoch
 from ._network import gradient, value
 from ._optimizer import adamw_step
 from ._schedule import WARM_UP, Schedule
-from ._size import next_size, size_loss, utility
+from ._size import BLOCK, next_size, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
 SIZE_VELOCITY = 0.05  # largest change of log N per cycle
 SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
+IDLE_WEIGHTS = 4000  # fewer cost less to compute than to leave out
 
 
 @dataclass
@@ -81,6 +82,10 @@ class Training:
         Best state of every network, by number.
     """
 
+    _PER_NETWORK = (
+        "members", "size_penalty", "learning_rate", "scale", "utility", "data_loss"
+    )  # fmt: skip
+
     def __init__(
         self, networks, loss, train, group, held_out, *, normaliser, activation, size_penalty,
         target_size, learning_rate, weight_decay, batch_size, max_iter, tol, patience, rng,
@@ -94,8 +99,8 @@ class Training:
         self.weight_decay, self.rng = weight_decay, rng
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
-        self.batches = Batches(train, group, batch_size, self.scale)
-        self.judges = Judges([(part.members, part.rows) for part in held_out])
+        self.all_batches = self.batches = Batches(train, group, batch_size, self.scale)
+        self.all_judges = self.judges = Judges([(part.members, part.rows) for part in held_out])
         watched = np.isin(np.arange(k), [m for part in held_out for m in part.members])
         self.schedule = Schedule(watched, self.batches.n_batches, max_iter, patience, tol, anneal)
         self.members, self.results, self.left = np.arange(k), {}, {}
@@ -200,10 +205,11 @@ class Training:
                 self.activation,
                 self.loss,
             )
+        weights, out, gates = networks.weights, networks.gradient, self.end_gates
+        if self.step % 2 == 0:
+            weights, out, gates = self._at_size()
         raw = gradient(
-            networks.weights, rows.X, target, weight,
-            self.end_gates if self.step % 2 else self.size_gates,
-            self.activation, self.loss, networks.gradient,
+            weights, rows.X, target, weight, gates, self.activation, self.loss, out
         )  # fmt: skip
         if measuring:
             self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
@@ -212,6 +218,16 @@ class Training:
         adamw_step(networks, self.learning_rates(), self.weight_decay, self.step)
         if measuring and self.step > WARM_UP:
             self._resize()
+
+    def _at_size(self):
+        """Return weights, gradient and gates at N, without the scouts if many are idle."""
+        networks, gates = self.networks, self.size_gates
+        n = BLOCK * math.ceil(max(networks.size.tolist()) / BLOCK)
+        idle = networks.n_networks * (networks.capacity - n) * networks.capacity
+        if gates is None or not n or idle < IDLE_WEIGHTS:
+            return networks.weights, networks.gradient, gates
+        networks.flat["gradient"].zero_()
+        return *networks.first_neurons(n), gates[..., :n]
 
     def learning_rates(self):
         """Return the rate of every network, a list."""
@@ -255,12 +271,16 @@ class Training:
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.size))
         for here, rows in self.judges:
-            everyone, rows = len(here) == len(losses), rows.dense()
-            losses[here] = value(
-                networks.average if everyone else networks.average.of(here),
-                rows.X, rows.target.mT, rows.averaging(self.scale[here]),
-                gates if everyone or gates is None else gates[here], self.activation, self.loss,
-            ).cpu()  # fmt: skip
+            everyone, weight = len(here) == len(losses), rows.averaging(self.scale[here])
+            average = networks.average if everyone else networks.average.of(here)
+            own_gates = gates if everyone or gates is None else gates[here]
+            losses[here] = sum(
+                value(
+                    average, part.X, part.target.mT, weight[..., cut], own_gates, self.activation,
+                    self.loss,
+                ).cpu()
+                for cut, part in rows.blocks()
+            )  # fmt: skip
         return losses
 
     def _check(self, *arrays):
@@ -321,21 +341,30 @@ class Training:
         """Go on with the networks at the given positions only."""
         self.networks.keep(positions)
         self.schedule.keep(positions)
-        self.batches.keep(positions)
-        self.judges.keep(positions)
-        kept = "members", "size_penalty", "learning_rate", "scale", "utility", "data_loss"
-        for name in kept:
+        for name in self._PER_NETWORK:
             setattr(self, name, getattr(self, name)[positions])
+        self.batches = self.all_batches.of(self.members)
+        self.judges = self.all_judges.of(self.members)
 
     def part(self, positions):
         """Return a training of the given networks that goes on from here; results are shared."""
         part = copy(self)
-        for name in ("networks", "schedule", "batches", "judges"):
-            setattr(part, name, copy(getattr(self, name)))
+        part.networks, part.schedule = copy(self.networks), copy(self.schedule)
         part.rng = deepcopy(self.rng)
         part._keep(positions)
         part._aim()
         return part
+
+    def joined(self, others):
+        """Return one training of these networks and those of other parts at the same step."""
+        joined, parts = copy(self), [self, *others]
+        joined.networks = self.networks.joined([part.networks for part in others])
+        joined.schedule = self.schedule.joined([part.schedule for part in others])
+        for name in self._PER_NETWORK:
+            setattr(joined, name, np.concatenate([getattr(part, name) for part in parts]))
+        joined._keep(np.argsort(joined.members))
+        joined._aim()
+        return joined
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""

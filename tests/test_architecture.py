@@ -23,6 +23,7 @@ ORDER = [
     "_tables",
     "_folds",
     "_start",
+    "_cohorts",
     "_training",
     "_batches",
     "_schedule",

@@ -103,7 +103,11 @@ def test_networks_with_the_same_rows_share_one_batch():
 @pytest.mark.parametrize("group", [[0, 0, 1, 2, 2], [2, 0, 1, 0, 2]], ids=["in order", "mixed"])
 @pytest.mark.parametrize("batch_size", [N, 16])
 @pytest.mark.parametrize("sparse", [False, True])
-def test_networks_of_one_group_meet_the_same_rows(n_groups, group, batch_size, sparse):
+@pytest.mark.parametrize("copied_cells", [0, 10**9])
+def test_networks_of_one_group_meet_the_same_rows(
+    monkeypatch, copied_cells, n_groups, group, batch_size, sparse
+):
+    monkeypatch.setattr(_batches, "COPIED_CELLS", copied_cells)
     weight = folds(3) * np.random.default_rng(1).exponential(size=(3, N))
     rows = make_rows(weight, n_groups, sparse)
     each = one_pass(rows, batch_size, np.ones(3))
@@ -116,7 +120,8 @@ def test_networks_of_one_group_meet_the_same_rows(n_groups, group, batch_size, s
             torch.testing.assert_close(batch.target[member], other.target[number])
 
 
-def test_groups_in_order_are_gathered_once():
+def test_groups_in_order_are_gathered_once(monkeypatch):
+    monkeypatch.setattr(_batches, "COPIED_CELLS", 0)
     batch = one_pass(make_rows(folds(2)), 16, np.ones(4), [0, 0, 0, 1])[0]
     assert [networks for networks, _ in batch.X] == [slice(0, 3), slice(3, 4)]
 
@@ -162,8 +167,7 @@ def test_all_rows_at_once_draw_no_random_number():
 def test_networks_kept_meet_what_they_met(batch_size, kept):
     rows, scale = make_rows(folds(3), n_groups=3), np.array([1.0, 2.0, 3.0])
     before = one_pass(rows, batch_size, scale)
-    batches = batches_of(rows, batch_size, scale)
-    batches.keep(np.array(kept))
+    batches = batches_of(rows, batch_size, scale).of(np.array(kept))
     after = list(batches.epoch(np.random.RandomState(0)))
     for position, member in enumerate(kept):
         for found, expected in zip(met(after, position), met(before, member), strict=True):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from sknimble import _training
 from sknimble._losses import CrossEntropy, SquaredError
 from sknimble._predictor import FittedNetwork
 from sknimble._size import size_loss

@@ -51,7 +51,8 @@ class _CatBoost:
 
     def _texts(self, X):
         """Return X with categories as text, missing ones too."""
-        return X.assign(**{name: X[name].astype(object).fillna("").astype(str) for name in self.words})
+        texts = {name: X[name].astype(object).fillna("").astype(str) for name in self.words}
+        return X.assign(**texts)
 
     def fit(self, X, y):
         self.model.fit(self._texts(X), y)

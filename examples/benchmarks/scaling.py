@@ -57,8 +57,8 @@ def report(quick):
     """Print two tables: more rows, and more columns."""
     steps = [(n, 20) for n in (ROWS[:1] if quick else ROWS)]
     steps += [(2_000, d) for d in (COLUMNS[:1] if quick else COLUMNS)]
-    print(f"{'rows':>9s}{'columns':>9s}{'CPU s':>9s}{'us per cell':>13s}{'epochs':>8s}{'neurons':>9s}"
-          f"{'R2':>8s}{'MB beyond X':>13s}{'times X':>9s}")  # fmt: skip
+    print(f"{'rows':>9s}{'columns':>9s}{'CPU s':>9s}{'us per cell':>13s}{'epochs':>8s}"
+          f"{'neurons':>9s}{'R2':>8s}{'MB beyond X':>13s}{'times X':>9s}")  # fmt: skip
     for n, d in steps:
         seconds, epochs, neurons, score, memory, size = measure(n, d)
         print(f"{n:9d}{d:9d}{seconds:9.1f}{1e6 * seconds / (n * d):13.2f}{epochs:8d}{neurons:9d}"

@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn import datasets
-from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
+from sklearn.compose import (
+    TransformedTargetRegressor,
+    make_column_selector,
+    make_column_transformer,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, root_mean_squared_error
@@ -41,7 +45,9 @@ class Table:
         )
         if len(y) > LARGEST:
             strata = y if self.classification else None
-            X, _, y, _ = train_test_split(X, y, train_size=LARGEST, random_state=seed, stratify=strata)
+            X, _, y, _ = train_test_split(
+                X, y, train_size=LARGEST, random_state=seed, stratify=strata
+            )
         return X, X_test, y, y_test
 
     def error(self, model, X, y):
@@ -93,7 +99,7 @@ def from_folder(folder):
     """
     tables = []
     for name, about in json.loads((Path(folder) / "manifest.json").read_text()).items():
-        words = {column: str for column in about["categorical"]}
+        words = dict.fromkeys(about["categorical"], str)
         path = Path(folder) / f"{name}.csv.gz"
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=words)
         y = frame.pop(about["target"])

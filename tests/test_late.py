@@ -1,0 +1,111 @@
+"""Rows encoded when they are read are the rows encoded at once, and take less memory."""
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_friedman1
+
+import sknimble._late as late
+from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble._late import LateMatrix, encode_early_or_late, read, thin
+from sknimble._tables import TableEncoder
+
+
+@pytest.fixture
+def table():
+    X, y = make_friedman1(300, 5, random_state=0)
+    X = pd.DataFrame(X, columns=list("abcde"))
+    X["level"] = np.where(y > 14, "high", "low")
+    X.loc[::9, "b"] = np.nan
+    return X, y
+
+
+@pytest.fixture
+def pair(table):
+    """Return the same rows, late and early."""
+    encoder = TableEncoder(encoding="piecewise").fit(table[0])
+    return LateMatrix(encoder, table[0]), encoder.transform(table[0])
+
+
+def test_it_is_the_matrix_that_the_table_makes(pair):
+    lazy, matrix = pair
+    assert lazy.shape == matrix.shape
+    assert lazy.dtype == matrix.dtype
+    np.testing.assert_array_equal(lazy.toarray(), matrix)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [slice(3, 70), np.array([5, 1, 1, 200]), np.arange(300) % 3 == 0, slice(None)],
+    ids=["slice", "positions", "mask", "all"],
+)
+def test_choosing_rows_chooses_rows_of_the_matrix(pair, rows):
+    lazy, matrix = pair
+    np.testing.assert_array_equal(lazy[rows].toarray(), matrix[rows])
+    np.testing.assert_array_equal(lazy[10:][5:50].toarray(), matrix[10:][5:50])
+    np.testing.assert_array_equal(read(lazy, rows), read(matrix, rows))
+
+
+def test_leading_columns_and_ones(pair):
+    lazy, matrix = pair
+    np.testing.assert_array_equal(lazy[:, :4][7:9].toarray(), matrix[7:9, :4])
+    with_ones = lazy.add_ones()
+    assert with_ones.shape == (300, matrix.shape[1] + 1)
+    np.testing.assert_array_equal(with_ones[2:5].toarray()[:, -1], [1.0, 1.0, 1.0])
+
+
+def test_many_rows_are_read_in_blocks(pair, monkeypatch):
+    lazy, matrix = pair
+    monkeypatch.setattr(late, "_BLOCK_ROWS", 7)
+    np.testing.assert_array_equal(lazy.toarray(), matrix)
+
+
+def test_a_sample_is_spread_over_all_rows_and_enough_for_the_columns(pair, monkeypatch):
+    lazy, matrix = pair
+    rows = np.arange(300)
+    monkeypatch.setattr(late, "_FEW_CELLS", 10 * matrix.shape[1])
+    monkeypatch.setattr(late, "_ROWS_PER_COLUMN", 0)
+    np.testing.assert_array_equal(thin(lazy, rows), rows[::30])
+    monkeypatch.setattr(late, "_ROWS_PER_COLUMN", 20)
+    np.testing.assert_array_equal(thin(lazy, rows), rows)
+    np.testing.assert_array_equal(thin(matrix, rows), rows)
+
+
+def test_only_large_tables_are_late(table, monkeypatch):
+    X, _ = table
+    encoder = TableEncoder().fit(X)
+    assert isinstance(encode_early_or_late(encoder, X), np.ndarray)
+    monkeypatch.setattr(late, "LATE_CELLS", X.size)
+    assert isinstance(encode_early_or_late(encoder, X), LateMatrix)
+
+
+@pytest.mark.parametrize("n_estimators", [1, 3])
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_networks_are_the_same_early_and_late(table, monkeypatch, n_estimators, early_stopping):
+    X, y = table
+    parameters = {
+        "max_iter": 4, "n_estimators": n_estimators, "early_stopping": early_stopping,
+        "random_state": 0,
+    }  # fmt: skip
+    for model, target in [(NimbleRegressor(), y), (NimbleClassifier(), y > 14)]:
+        model.set_params(**parameters)
+        early = model.fit(X, target).predict(X)
+        with monkeypatch.context() as patch:
+            patch.setattr(late, "LATE_CELLS", 1)
+            np.testing.assert_array_equal(model.fit(X, target).predict(X), early)
+
+
+def test_a_late_fit_needs_little_more_memory_than_the_table(monkeypatch):
+    monkeypatch.setattr(late, "LATE_CELLS", 1)
+    X, y = make_friedman1(60_000, 30, random_state=0)
+    model = NimbleRegressor(n_estimators=1, max_iter=1, early_stopping=False, random_state=0)
+    tracemalloc.start()
+    model.fit(X, y).predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    matrix = 4 * len(X) * model._table.n_features_out_
+    assert matrix > 3 * X.nbytes
+    assert peak < 1.2 * X.nbytes
