@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import sklearn
 from sklearn.datasets import make_classification
 from sklearn.utils.estimator_checks import (
     check_class_weight_balanced_classifiers,
@@ -12,6 +13,7 @@ from sklearn.utils.estimator_checks import (
     check_param_validation,
     parametrize_with_checks,
 )
+from sklearn.utils.fixes import parse_version
 
 from sknimble import NimbleClassifier, NimbleRegressor
 
@@ -75,6 +77,7 @@ def test_balanced_class_weights_help_on_unequal_classes():
     )
 
 
+@pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.9"), reason="no check")
 @every_estimator
 def test_array_api_input_is_checked_too(Estimator):
     # scikit-learn skips this check unless scipy was imported with this variable set.
