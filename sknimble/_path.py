@@ -53,8 +53,8 @@ class NimblePath:
 
 
 def nimble_path(
-    X, y, *, estimator=None, size_penalties=None, cv=5, scoring=None, sample_weight=None,
-    groups=None,
+    X, y, *, estimator=None, size_penalties=None, cv=5, scoring=None, path_estimators=1,
+    sample_weight=None, groups=None,
 ):  # fmt: skip
     """Cross-validate networks at several prices of a neuron, all in one computation.
 
@@ -73,6 +73,9 @@ def nimble_path(
         As scikit-learn's: an int is a number of folds, stratified for classes.
     scoring : str or callable, default=None
         A scikit-learn scorer; None is the estimator's own ``score``.
+    path_estimators : int, default=1
+        Networks per fold and price; the mean of their predictions is scored. One is enough to
+        tell prices apart. As many as the estimator has are scored as the estimator would be.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of rows in training, and in scores whose metric takes them.
     groups : array-like of shape (n_samples,), default=None
@@ -89,10 +92,11 @@ def nimble_path(
 
     Notes
     -----
-    A network of the path is the one that the estimator would fit to the training rows of the
-    fold, but for the encoding of the inputs, which is learned once from all rows.
+    What is scored is what the estimator, with ``n_estimators=path_estimators``, would fit to the
+    training rows of the fold, but for the encoding of the inputs, which is learned from all rows.
     """
     model = clone(NimbleRegressor() if estimator is None else estimator)
+    model.set_params(n_estimators=path_estimators)
     model._validate_params()
     model._check_sizes()
     scorer = check_scoring(model, scoring=scoring)
@@ -116,7 +120,9 @@ def check_penalties(size_penalties, folds):
         highest = folds.highest_penalty()
         n_penalties = N_PENALTIES if size_penalties is None else size_penalties
         return np.geomspace(highest, LOWEST_SHARE * highest, n_penalties)
-    penalties = check_array(size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties")
+    penalties = check_array(
+        size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
+    )
     if penalties.ndim != 1 or penalties.min() < 0:
         raise ValueError(
             f"size_penalties={size_penalties!r} must be an int or a list of numbers, 0 or more"
@@ -270,16 +276,19 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         "cv": ["cv_object"],
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "selection": [StrOptions({"best", "one_se"})],
+        "path_estimators": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
-        self, estimator=None, *, size_penalties=None, cv=5, scoring=None, selection="best"
-    ):
+        self, estimator=None, *, size_penalties=None, cv=5, scoring=None, selection="best",
+        path_estimators=1,
+    ):  # fmt: skip
         self.estimator = estimator
         self.size_penalties = size_penalties
         self.cv = cv
         self.scoring = scoring
         self.selection = selection
+        self.path_estimators = path_estimators
 
     @abstractmethod
     def _prototype(self):
@@ -310,7 +319,8 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         estimator = self._prototype()
         path = nimble_path(
             X, y, estimator=estimator, size_penalties=self.size_penalties, cv=self.cv,
-            scoring=self.scoring, sample_weight=sample_weight, groups=groups,
+            scoring=self.scoring, path_estimators=self.path_estimators,
+            sample_weight=sample_weight, groups=groups,
         )  # fmt: skip
         chosen = float(path.size_penalties[choose(path.scores, self.selection)])
         final = clone(estimator).set_params(size_penalty=chosen)
@@ -409,6 +419,9 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
     selection : {"best", "one_se"}, default="best"
         The price of the best mean score, or the highest whose mean score is within one standard
         error of it.
+    path_estimators : int, default=1
+        Networks per fold and price; the mean of their predictions is scored. One is enough to
+        tell prices apart. As many as the estimator has are scored as the estimator would be.
 
     Attributes
     ----------
@@ -470,6 +483,9 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
     selection : {"best", "one_se"}, default="best"
         The price of the best mean score, or the highest whose mean score is within one standard
         error of it.
+    path_estimators : int, default=1
+        Networks per fold and price; the mean of their predictions is scored. One is enough to
+        tell prices apart. As many as the estimator has are scored as the estimator would be.
 
     Attributes
     ----------

@@ -222,9 +222,11 @@ class Training:
     def _at_size(self):
         """Return weights, gradient and gates at N, without the scouts if many are idle."""
         networks, gates = self.networks, self.size_gates
+        if gates is None:
+            return networks.weights, networks.gradient, None
         n = BLOCK * math.ceil(max(networks.size.tolist()) / BLOCK)
         idle = networks.n_networks * (networks.capacity - n) * networks.capacity
-        if gates is None or not n or idle < IDLE_WEIGHTS:
+        if not n or idle < IDLE_WEIGHTS:
             return networks.weights, networks.gradient, gates
         networks.flat["gradient"].zero_()
         return *networks.first_neurons(n), gates[..., :n]
@@ -232,7 +234,8 @@ class Training:
     def learning_rates(self):
         """Return the rate of every network, a list."""
         shares = self.schedule.rate(self.step)
-        return [rate * share for rate, share in zip(self.learning_rate, shares, strict=True)]
+        rates = self.learning_rate.tolist()
+        return [rate * share for rate, share in zip(rates, shares, strict=True)]
 
     # ---------------------------------------------------------------- size
     def _observe(self, loss_at_end):
