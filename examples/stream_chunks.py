@@ -32,7 +32,9 @@ def peak():
 
 def main(n_rows=10_000_000):
     X_test, y_test = rows(0, 20_000)
-    model = NimbleRegressor(n_estimators=1, size_penalty=1e-5, random_state=0)
+    # So many rows pay for more neurons than a few thousand would.
+    parameters = {"n_estimators": 1, "size_penalty": 1e-5, "random_state": 0}
+    model = NimbleRegressor(**parameters)
     start = time.perf_counter()
     for number in range(1, n_rows // CHUNK + 1):
         model.partial_fit(*rows(number, CHUNK))
@@ -43,7 +45,7 @@ def main(n_rows=10_000_000):
                 f"peak memory {peak():.0f} MB"
             )
 
-    sample = NimbleRegressor(n_estimators=1, size_penalty=1e-5, random_state=0).fit(*rows(1, 20_000))
+    sample = NimbleRegressor(**parameters).fit(*rows(1, 20_000))
     print(f"one fit of a sample of 20,000 rows: R2 {sample.score(X_test, y_test):.4f}")
 
 

@@ -87,7 +87,6 @@ class LateMatrix:
         return out
 
 
-
 def read(X, rows):
     """Return rows of an array or CSR matrix as they are, of a `LateMatrix` as an array."""
     return X[rows].toarray() if isinstance(X, LateMatrix) else X[rows]

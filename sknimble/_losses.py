@@ -81,7 +81,7 @@ def linear_loss(loss, X, target, weight):
         0 leaves nothing to explain, 1 is no better than a constant.
     """
     coef, intercept = loss.fit_linear(X, target, weight)
-    raw = X @ np.transpose(coef) + intercept
+    raw = X @ np.reshape(coef, (target.shape[1], -1)).T + intercept
     return _mean_loss(loss, raw, target, weight) / normalisation(loss, target, weight)
 
 

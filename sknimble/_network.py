@@ -31,6 +31,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
+class Matrices(NamedTuple):
+    """The arrays of one network, as `Parameters` without the leading axis."""
+
+    linear: torch.Tensor
+    biases: tuple
+    first: torch.Tensor
+    hidden: tuple
+    output: torch.Tensor
+
+    @classmethod
+    def of(cls, parameters):
+        """Return views of the only network."""
+        biases = tuple(bias[0] for bias in parameters.biases)
+        hidden = tuple(weights[0] for weights in parameters.hidden)
+        return cls(parameters.linear[0], biases, parameters.first[0], hidden, parameters.output[0])
+
+
 @dataclass(eq=False)
 class Parameters:
     """The arrays of K networks: views into one flat buffer.
@@ -39,7 +56,8 @@ class Parameters:
     depth-1 x (K, C, C), ``output`` (K, o, C). In memory ``first`` is (d, K, C): where d is
     small and no multiple of 8, the product that is its gradient takes half the time.
     ``linear_matrix`` (K * o, d) and ``first_matrix`` (d, K * C) are what products with rows
-    take, made once because a view costs as much as a small product.
+    take, made once because a view costs as much as a small product; so is ``one``, the same
+    arrays as matrices, if there is but one network.
     """
 
     linear: torch.Tensor
@@ -49,10 +67,12 @@ class Parameters:
     output: torch.Tensor
     linear_matrix: torch.Tensor = field(init=False)
     first_matrix: torch.Tensor = field(init=False)
+    one: "Matrices | None" = field(init=False)
 
     def __post_init__(self):
         self.linear_matrix = self.linear.flatten(0, 1)
         self.first_matrix = self.first.permute(2, 0, 1).flatten(1)
+        self.one = Matrices.of(self) if len(self.linear) == 1 else None
 
     def arrays(self):
         """Return every array, in the order of the flat buffer."""
@@ -129,20 +149,35 @@ def forward(parameters, X, gates, activation):
     raw : Tensor of shape (K, o, B)
     cache : list of (z, h, weight)
         Per hidden layer its pre-activation, activation (both (K, C, B)) and the gated
-        outgoing weights, what the backward pass needs.
+        outgoing weights, what the backward pass needs. Matrices if there is one network.
     """
     function = ACTIVATIONS[activation][0]
-    raw, z = _from_inputs(parameters, X)
+    if _is_one(parameters, X):
+        one, rows = parameters.one, X.t()
+        raw, z = torch.mm(one.linear, rows), torch.mm(one.first, rows)
+        gates = None if gates is None else gates[0]
+        raw, cache = _through(one, raw, z, gates, function, torch.addmm)
+        return raw.unsqueeze(0), cache
+    return _through(parameters, *_from_inputs(parameters, X), gates, function, torch.baddbmm)
+
+
+def _is_one(parameters, X):
+    """Tell whether there is one network, for which matrices do."""
+    return parameters.one is not None and isinstance(X, torch.Tensor) and X.dim() == 2
+
+
+def _through(parameters, raw, z, gates, function, affine):
+    """Return the raw output and the cache, from what the inputs make of the first layer."""
     cache = []
     for bias, outgoing in zip(parameters.biases, parameters.hidden, strict=True):
         weight = outgoing if gates is None else outgoing * gates
         h = function(z)
         cache.append((z, h, weight))
-        z = torch.baddbmm(bias, weight, h)
+        z = affine(bias, weight, h)
     weight = parameters.output if gates is None else parameters.output * gates
     h = function(z)
     cache.append((z, h, weight))
-    return torch.baddbmm(raw, weight, h), cache
+    return affine(raw, weight, h), cache
 
 
 def _from_inputs(parameters, X):
@@ -219,19 +254,33 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     """
     backward = ACTIVATIONS[activation][1]
     raw, cache = forward(parameters, X, gates, activation)
-    d_raw = d_z = loss.gradient(raw, target).mul_(weight.unsqueeze(1))
+    d_raw = loss.gradient(raw, target)
+    if _is_one(parameters, X):
+        d_raw = d_raw.squeeze(0).mul_(weight)
+        gates = None if gates is None else gates[0]
+        d_z = _back_through(cache, d_raw, gates, backward, torch.mm, out.one)
+        torch.mm(d_raw, X, out=out.one.linear)
+        torch.mm(X.t(), d_z.t(), out=out.one.first.t())
+    else:
+        d_raw = d_raw.mul_(weight.unsqueeze(1))
+        d_z = _back_through(cache, d_raw, gates, backward, torch.bmm, out)
+        _to_inputs(d_raw, d_z, X, out)
+    return raw
+
+
+def _back_through(cache, d_z, gates, backward, product, out):
+    """Write the gradients of all layers but the first; return the first's in z."""
     layers = [*out.hidden, out.output]
     for layer in range(len(cache) - 1, -1, -1):
         z, h, outgoing = cache[layer]
         if gates is None:
-            torch.bmm(d_z, h.mT, out=layers[layer])
+            product(d_z, h.mT, out=layers[layer])
         else:
-            torch.mul(torch.bmm(d_z, h.mT), gates, out=layers[layer])
-        d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
+            torch.mul(product(d_z, h.mT), gates, out=layers[layer])
+        d_z = backward(product(outgoing.mT, d_z), z, h)
         if layer:
-            torch.sum(d_z, dim=2, keepdim=True, out=out.biases[layer - 1])
-    _to_inputs(d_raw, d_z, X, out)
-    return raw
+            torch.sum(d_z, dim=-1, keepdim=True, out=out.biases[layer - 1])
+    return d_z
 
 
 # -------------------------------------------------------------------------- the learners

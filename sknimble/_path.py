@@ -277,11 +277,12 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         "scoring": [StrOptions(set(get_scorer_names())), callable, None],
         "selection": [StrOptions({"best", "one_se"})],
         "path_estimators": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
     }
 
     def __init__(
         self, estimator=None, *, size_penalties=None, cv=5, scoring=None, selection="best",
-        path_estimators=1,
+        path_estimators=1, random_state=None,
     ):  # fmt: skip
         self.estimator = estimator
         self.size_penalties = size_penalties
@@ -289,6 +290,7 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         self.scoring = scoring
         self.selection = selection
         self.path_estimators = path_estimators
+        self.random_state = random_state
 
     @abstractmethod
     def _prototype(self):
@@ -316,7 +318,9 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         ValueError
             As `nimble_path` and the estimator do.
         """
-        estimator = self._prototype()
+        estimator = clone(self._prototype())
+        if self.random_state is not None:
+            estimator.set_params(random_state=self.random_state)
         path = nimble_path(
             X, y, estimator=estimator, size_penalties=self.size_penalties, cv=self.cv,
             scoring=self.scoring, path_estimators=self.path_estimators,
@@ -422,6 +426,8 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
         tell prices apart. As many as the estimator has are scored as the estimator would be.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the path and of the final fit; None leaves it to ``estimator``.
 
     Attributes
     ----------
@@ -486,6 +492,8 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
         tell prices apart. As many as the estimator has are scored as the estimator would be.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the path and of the final fit; None leaves it to ``estimator``.
 
     Attributes
     ----------

@@ -224,8 +224,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for j, levels in zip(self.level_indices_, self.levels_, strict=True):
             levels.write(_values(_column(X, j)), out[:, first : first + levels.width])
             first += levels.width
-        # Units leave their trace in the last bits; without these, the same table is the same matrix.
-        out[...] = out.astype(np.float32)
+        # Units leave their trace in the last bits; without these, equal tables are equal matrices.
+        for rows in gen_batches(len(out), max(1, _BLOCK // max(1, out.shape[1]))):
+            out[rows] = out[rows].astype(np.float32, copy=False)
         return out
 
     @property

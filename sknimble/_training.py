@@ -106,7 +106,7 @@ class Training:
         self.members, self.results, self.left = np.arange(k), {}, {}
         self.step = self.epoch = 0
         self.utility, self.utility_weight = np.zeros(k), 0.0
-        self.data_loss = np.full(k, np.nan)
+        self.data_loss, self.unmeasured = np.full(k, np.nan), True
         self.limited = False
         self._aim()
 
@@ -178,7 +178,7 @@ class Training:
 
     def _pass(self):
         """Go through the rows once and judge the networks; return their records."""
-        tic = time.perf_counter()
+        tic, self.unmeasured = time.perf_counter(), True
         for rows in self.batches.epoch(self.rng):
             self._descend(rows)
         self.epoch += 1
@@ -211,9 +211,11 @@ class Training:
         raw = gradient(
             weights, rows.X, target, weight, gates, self.activation, self.loss, out
         )  # fmt: skip
-        if measuring:
+        # Without scouts the utility is 0 whatever the losses: one an epoch is for the record.
+        if scouting or (measuring and self.unmeasured):
             self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
             self._observe(loss_at_end.cpu().numpy() if scouting else self.data_loss)
+            self.unmeasured = False
         self.step += 1
         adamw_step(networks, self.learning_rates(), self.weight_decay, self.step)
         if measuring and self.step > WARM_UP:

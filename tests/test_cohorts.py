@@ -1,35 +1,104 @@
-"""Networks of similar width train together, and nobody can tell."""
+"""Networks divided by width train as they would together, for less."""
 
 import numpy as np
 import pytest
+from test_training import assert_same_state, folds, start, waves
 
-from sknimble._cohorts import by_width, cost
-
-
-def price(width):
-    """What a network costs here, as a share of what a group costs."""
-    return width**2 / 1000.0
+from sknimble import _cohorts
+from sknimble._cohorts import Cohorts, by_width, cost, work
 
 
-@pytest.mark.parametrize("widths", [[8], [8, 8, 8], [8, 200, 16, 184, 8], [512, 8, 8, 8, 504]])
-def test_every_network_is_in_one_group(widths):
-    groups = by_width(np.array(widths), price)
-    assert sorted(np.concatenate(groups)) == list(range(len(widths)))
+def work_of_width(unit):
+    return lambda width: unit * width**2
 
 
-def test_equal_networks_stay_together():
-    assert len(by_width(np.full(40, 16), price)) == 1
+# ------------------------------------------------------------------ groups
+@pytest.mark.parametrize("unit", [0.0, 1e-4, 1e-2])
+def test_every_network_is_in_one_group(unit):
+    widths = np.array([16, 120, 8, 16, 64, 72])
+    groups = by_width(widths, work_of_width(unit))
+    np.testing.assert_array_equal(np.sort(np.concatenate(groups)), np.arange(6))
 
 
-def test_a_wide_network_does_not_make_narrow_ones_pay():
-    widths = np.array([512, 8, 8, 8, 8])
-    groups = by_width(widths, price)
-    assert [sorted(widths[group]) for group in groups] == [[512], [8, 8, 8, 8]]
+def test_equal_widths_stay_together():
+    assert len(by_width(np.full(40, 200), work_of_width(1.0))) == 1
 
 
-def test_the_groups_cost_no_more_than_all_together():
+def test_widths_far_apart_are_divided_when_padding_costs_more_than_a_group():
+    widths = np.array([16, 128, 16, 120])
+    assert len(by_width(widths, work_of_width(1e-7))) == 1
+    assert [sorted(g) for g in by_width(widths, work_of_width(1e-4))] == [[1, 3], [0, 2]]
+
+
+def test_dividing_never_costs_more_than_padding_all():
     rng = np.random.default_rng(0)
-    for _ in range(50):
-        widths = 8 * rng.integers(1, 60, size=12)
-        divided = [widths[group] for group in by_width(widths, price)]
-        assert cost(divided, price) <= cost([widths], price)
+    for unit in (1e-5, 1e-4, 1e-3):
+        widths = 8 * rng.integers(1, 20, 40)
+        groups = [widths[group] for group in by_width(widths, work_of_width(unit))]
+        assert cost(groups, work_of_width(unit)) <= cost([widths], work_of_width(unit))
+
+
+# ------------------------------------------------------------------ the same training
+PRICES = np.array([1e-1, 1e-4, 1e-2, 1e-5])
+
+
+def path(**more):
+    """Return a training whose networks drift apart in width."""
+    return start(
+        waves(160), sizes=(8.0,) * 4, size_penalty=PRICES, held_out=folds(4, 160), max_iter=60,
+        batch_size=40, tol=0.05, learning_rate=5e-3, **more,
+    )  # fmt: skip
+
+
+def run(trained):
+    """Return the records of every network of a training or of cohorts."""
+    history = [[] for _ in PRICES]
+    for records in trained.epochs():
+        for member, record in records.items():
+            history[member].append(record)
+    return history
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("overhead", [1e2, 1e5])
+def test_divided_networks_train_as_they_would_together(monkeypatch, depth, overhead):
+    monkeypatch.setattr(_cohorts, "OVERHEAD", overhead)
+    together, divided = path(depth=depth), path(depth=depth)
+    expected, cohorts = run(together), Cohorts(divided)
+    parts = set()
+    found = [[] for _ in PRICES]
+    for records in cohorts.epochs():
+        parts.add(len(cohorts._parts))
+        for member, record in records.items():
+            found[member].append(record)
+    assert max(parts) > 1
+    for one, other in zip(found, expected, strict=True):
+        for name in ("size", "data_loss", "validation_loss", "utility"):
+            np.testing.assert_allclose(
+                [getattr(record, name) for record in one],
+                [getattr(record, name) for record in other],
+                rtol=1e-9, atol=1e-12,
+            )  # fmt: skip
+    for member in range(4):
+        assert_same_state(divided.results[member], together.results[member], 1e-8)
+
+
+def test_records_come_in_the_order_of_networks(monkeypatch):
+    monkeypatch.setattr(_cohorts, "OVERHEAD", 1e2)
+    for records in Cohorts(path()).epochs():
+        assert list(records) == sorted(records)
+
+
+def test_a_limit_on_any_network_is_reported():
+    training = path()
+    training.schedule.limit[:] = 3 * training.batches.n_batches
+    cohorts = Cohorts(training)
+    assert not cohorts.limited
+    run(cohorts)
+    assert cohorts.limited
+
+
+def test_an_accelerator_keeps_all_together():
+    training = path()
+    training.networks.options["device"] = "cuda"
+    assert work(training)(500) == 0.0
