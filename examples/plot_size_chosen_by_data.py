@@ -124,7 +124,7 @@ def main():
     else:
         X, y = robot_arm(n_rows)
     curves = {
-        name: (lambda seed, name=name: curve(name, min(n_rows, 1000), seed), {})
+        name: (lambda seed, name=name: curve(name, min(n_rows, 2000), seed), {})
         for name in TARGETS
     }
     prices = {

@@ -49,7 +49,8 @@ class Cohorts:
         widths = [part.networks.end for part in self._parts]
         joined = np.concatenate(widths)
         groups = by_width(joined, self._work)
-        if cost([joined[group] for group in groups], self._work) > WORTH_IT * cost(widths, self._work):
+        now = cost(widths, self._work)
+        if cost([joined[group] for group in groups], self._work) > WORTH_IT * now:
             return
         first, *others = self._parts
         numbers = np.concatenate([part.members for part in self._parts])

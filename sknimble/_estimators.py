@@ -336,7 +336,11 @@ class _NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the rows per step: fewer, for more steps, if rows are not seen again."""
         if self.batch_size != "auto":
             return min(self.batch_size, n_rows)
-        return n_rows if n_rows < EARLY_STOPPING_ROWS else int(np.clip(n_rows // (16 if again else 32), 32, 256))
+        return (
+            n_rows
+            if n_rows < EARLY_STOPPING_ROWS
+            else int(np.clip(n_rows // (16 if again else 32), 32, 256))
+        )
 
     def _run(self, training, history, X, y, metadata):
         """Train to the end, or to where a callback or Ctrl-C ends it; return all records."""

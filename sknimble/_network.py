@@ -102,20 +102,21 @@ class Parameters:
 
 
 # --------------------------------------------------------------------------- activations
+# From the gradient in h to the gradient in z, in place.
 def _relu_backward(d_h, z, h):
-    return torch.ops.aten.threshold_backward(d_h, h, 0.0)
+    return torch.ops.aten.threshold_backward.grad_input(d_h, h, 0.0, grad_input=d_h)
 
 
 def _tanh_backward(d_h, z, h):
-    return torch.ops.aten.tanh_backward(d_h, h)
+    return torch.ops.aten.tanh_backward.grad_input(d_h, h, grad_input=d_h)
 
 
 def _silu_backward(d_h, z, h):
-    return torch.ops.aten.silu_backward(d_h, z)
+    return torch.ops.aten.silu_backward.grad_input(d_h, z, grad_input=d_h)
 
 
 def _gelu_backward(d_h, z, h):
-    return torch.ops.aten.gelu_backward(d_h, z, approximate="tanh")
+    return torch.ops.aten.gelu_backward.grad_input(d_h, z, approximate="tanh", grad_input=d_h)
 
 
 def _gelu(z):
@@ -185,7 +186,10 @@ def _from_inputs(parameters, X):
     k, o, c = parameters.output.shape
     if isinstance(X, list):
         n_rows = X[0][1].shape[0]
-        raw, z = parameters.output.new_empty(k, o, n_rows), parameters.output.new_empty(k, c, n_rows)
+        raw, z = (
+            parameters.output.new_empty(k, o, n_rows),
+            parameters.output.new_empty(k, c, n_rows),
+        )
         for networks, rows in X:
             a, b = networks.start, networks.stop
             torch.mm(parameters.linear_matrix[a * o : b * o], rows.t(), out=raw[a:b].flatten(0, 1))
@@ -395,7 +399,9 @@ class GrowableNetworks:
         start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
         undecayed = [[flat[name][:start]] for name in self.OPTIMISED]
         decayed = [[flat[name][start:]] for name in self.OPTIMISED]
-        return dict(flat=flat, undecayed=undecayed, decayed=decayed, _owner=None, _first={}, **views)
+        return dict(
+            flat=flat, undecayed=undecayed, decayed=decayed, _owner=None, _first={}, **views
+        )
 
     def _reallocate(self, capacity, members):
         """Move to buffers of another capacity or fewer members, the function unchanged."""

@@ -3,7 +3,7 @@
 import warnings
 from abc import ABCMeta, abstractmethod
 from dataclasses import dataclass
-from inspect import signature
+from inspect import Parameter, signature
 from numbers import Integral
 
 import numpy as np
@@ -114,6 +114,7 @@ def nimble_path(
     ]
     return NimblePath(penalties, np.array(scores, dtype=float), np.array(sizes))
 
+
 def check_penalties(size_penalties, folds):
     """Return the prices to try, highest first."""
     if size_penalties is None or isinstance(size_penalties, Integral):
@@ -154,8 +155,10 @@ def _score(scorer, model, test, X, y, sample_weight):
 
 
 def _takes_weight(scorer):
-    """Tell whether a scorer, or the metric in it, has weights of rows."""
-    return "sample_weight" in signature(getattr(scorer, "_score_func", scorer)).parameters
+    """Tell whether a scorer, or the metric in it, takes weights of rows."""
+    parameters = signature(getattr(scorer, "_score_func", scorer)).parameters
+    catch_all = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
+    return catch_all or "sample_weight" in parameters
 
 
 class _Folds:

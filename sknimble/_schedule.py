@@ -64,6 +64,10 @@ class Schedule:
         anneals = zip(self.anneal_start.tolist(), self.anneal_steps.tolist(), strict=True)
         return [warm * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n in anneals]
 
+    def is_steady(self, step):
+        """Tell whether no rate changes before the next `turn`."""
+        return step >= WARM_UP and not np.isfinite(self.anneal_start).any()
+
     def observe(self, step, objective):
         """Record held-out objectives (nan: none); return which are the best so far.
 

@@ -179,8 +179,9 @@ class Training:
     def _pass(self):
         """Go through the rows once and judge the networks; return their records."""
         tic, self.unmeasured = time.perf_counter(), True
+        steady = self.learning_rates(1) if self.schedule.is_steady(self.step + 1) else None
         for rows in self.batches.epoch(self.rng):
-            self._descend(rows)
+            self._descend(rows, steady or self.learning_rates(1))
         self.epoch += 1
         validation = self._validate()
         self._check(validation[self.schedule.watched])
@@ -190,7 +191,7 @@ class Training:
         return records
 
     # ---------------------------------------------------------------- one pass
-    def _descend(self, rows):
+    def _descend(self, rows, learning_rates):
         """Take one step in the weights and, once a cycle, one in N."""
         networks, target, weight = self.networks, rows.target.mT, rows.weight
         measuring = self.step % CYCLE == 0
@@ -214,10 +215,11 @@ class Training:
         # Without scouts the utility is 0 whatever the losses: one an epoch is for the record.
         if scouting or (measuring and self.unmeasured):
             self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
-            self._observe(loss_at_end.cpu().numpy() if scouting else self.data_loss)
             self.unmeasured = False
+        if measuring:
+            self._observe(loss_at_end.cpu().numpy() if scouting else self.data_loss)
         self.step += 1
-        adamw_step(networks, self.learning_rates(), self.weight_decay, self.step)
+        adamw_step(networks, learning_rates, self.weight_decay, self.step)
         if measuring and self.step > WARM_UP:
             self._resize()
 
@@ -233,9 +235,9 @@ class Training:
         networks.flat["gradient"].zero_()
         return *networks.first_neurons(n), gates[..., :n]
 
-    def learning_rates(self):
-        """Return the rate of every network, a list."""
-        shares = self.schedule.rate(self.step)
+    def learning_rates(self, ahead=0):
+        """Return the rate of every network some steps ahead, a list."""
+        shares = self.schedule.rate(self.step + ahead)
         rates = self.learning_rate.tolist()
         return [rate * share for rate, share in zip(rates, shares, strict=True)]
 

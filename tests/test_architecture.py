@@ -39,7 +39,15 @@ ORDER = [
 ]
 
 # Importing any other module loads no torch, so that prediction works where torch is absent.
-MAY_LOAD_TORCH = {"_start", "_training", "_batches", "_optimizer", "_network", "_losses", "_export"}
+MAY_LOAD_TORCH = {
+    "_start",
+    "_training",
+    "_batches",
+    "_optimizer",
+    "_network",
+    "_losses",
+    "_export",
+}
 
 # What a user may not have installed is imported inside the function that needs it.
 OPTIONAL = {"matplotlib", "onnx", "onnxruntime", "pandas", "polars", "rich", "skops"}

@@ -1,4 +1,4 @@
-"""Networks divided by width train as they would together, for less."""
+"""Networks divided by width train as they would together."""
 
 import numpy as np
 import pytest
@@ -39,20 +39,20 @@ def test_dividing_never_costs_more_than_padding_all():
 
 
 # ------------------------------------------------------------------ the same training
-PRICES = np.array([1e-1, 1e-4, 1e-2, 1e-5])
+SIZES = (40.0, 6.0, 24.0, 0.0)
 
 
-def path(**more):
-    """Return a training whose networks drift apart in width."""
+def converging(**more):
+    """Return a training whose networks begin at different widths and end at similar ones."""
     return start(
-        waves(160), sizes=(8.0,) * 4, size_penalty=PRICES, held_out=folds(4, 160), max_iter=60,
-        batch_size=40, tol=0.05, learning_rate=5e-3, **more,
+        waves(160), sizes=SIZES, size_penalty=2e-3, held_out=folds(4, 160), max_iter=60,
+        batch_size=40, tol=0.05, **more,
     )  # fmt: skip
 
 
 def run(trained):
     """Return the records of every network of a training or of cohorts."""
-    history = [[] for _ in PRICES]
+    history = [[] for _ in SIZES]
     for records in trained.epochs():
         for member, record in records.items():
             history[member].append(record)
@@ -60,18 +60,19 @@ def run(trained):
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("overhead", [1e2, 1e5])
-def test_divided_networks_train_as_they_would_together(monkeypatch, depth, overhead):
-    monkeypatch.setattr(_cohorts, "OVERHEAD", overhead)
-    together, divided = path(depth=depth), path(depth=depth)
-    expected, cohorts = run(together), Cohorts(divided)
-    parts = set()
-    found = [[] for _ in PRICES]
-    for records in cohorts.epochs():
-        parts.add(len(cohorts._parts))
+def test_divided_and_joined_networks_train_as_they_would_together(monkeypatch, depth):
+    monkeypatch.setattr(_cohorts, "OVERHEAD", 2e4)
+    together, divided = converging(depth=depth), converging(depth=depth)
+    expected, cohorts, n_parts = run(together), Cohorts(divided), []
+    found = [[] for _ in SIZES]
+    for epoch, records in enumerate(cohorts.epochs()):
+        n_parts.append(len(cohorts._parts))
         for member, record in records.items():
             found[member].append(record)
-    assert max(parts) > 1
+        if epoch == 25:
+            monkeypatch.setattr(cohorts, "_work", lambda width: 0.0)
+    assert n_parts[24] > 1
+    assert n_parts[28] == 1
     for one, other in zip(found, expected, strict=True):
         for name in ("size", "data_loss", "validation_loss", "utility"):
             np.testing.assert_allclose(
@@ -85,12 +86,12 @@ def test_divided_networks_train_as_they_would_together(monkeypatch, depth, overh
 
 def test_records_come_in_the_order_of_networks(monkeypatch):
     monkeypatch.setattr(_cohorts, "OVERHEAD", 1e2)
-    for records in Cohorts(path()).epochs():
+    for records in Cohorts(converging()).epochs():
         assert list(records) == sorted(records)
 
 
 def test_a_limit_on_any_network_is_reported():
-    training = path()
+    training = converging()
     training.schedule.limit[:] = 3 * training.batches.n_batches
     cohorts = Cohorts(training)
     assert not cohorts.limited
@@ -99,6 +100,6 @@ def test_a_limit_on_any_network_is_reported():
 
 
 def test_an_accelerator_keeps_all_together():
-    training = path()
+    training = converging()
     training.networks.options["device"] = "cuda"
     assert work(training)(500) == 0.0

@@ -1,90 +1,504 @@
-"""A path of prices is cross-validated in one computation."""
+"""All folds at all prices in one computation: as one by one, and the choice among them."""
 
 import pickle
 
 import numpy as np
 import pytest
-from sklearn.base import clone
-from sklearn.datasets import load_breast_cancer, make_friedman1
-from sklearn.model_selection import GroupKFold, KFold
+import sklearn
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import get_scorer, make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    LeaveOneGroupOut,
+    PredefinedSplit,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sknimble import (
     NimbleClassifier,
     NimbleClassifierCV,
     NimbleRegressor,
     NimbleRegressorCV,
+    _start,
     nimble_path,
 )
+from sknimble._path import _Folds, choose
 
-PRICES = [1e-2, 1e-3, 1e-4]
+SHORT = {"max_iter": 20, "tol": 0.5, "random_state": 0, "encoding": "none", "n_estimators": 1}
+PRICES = [1e-4, 1e-2, 1e-1]
+CVS = {NimbleRegressor: NimbleRegressorCV, NimbleClassifier: NimbleClassifierCV}
 
-
-@pytest.fixture(scope="module")
-def rows():
-    return make_friedman1(300, n_features=6, noise=0.5, random_state=0)
-
-
-@pytest.fixture(scope="module")
-def small():
-    return NimbleRegressor(n_estimators=1, max_iter=25, early_stopping=False, random_state=0)
+every_estimator = pytest.mark.parametrize("Estimator", CVS)
+every_cv = pytest.mark.parametrize("Estimator, CV", CVS.items())
+# Short trainings may end while they still improve: what the warning says is so.
+pytestmark = pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
 
 
-@pytest.fixture(scope="module")
-def fitted(rows, small):
-    return NimbleRegressorCV(small, size_penalties=PRICES, cv=3).fit(*rows)
+def table(Estimator, n_rows=120, n_blocks=1, seed=0):
+    """Return X, the same in every block of rows, and a target that suits the estimator."""
+    rng = np.random.default_rng(seed)
+    X = np.tile(rng.uniform(-1, 1, (n_rows // n_blocks, 3)), (n_blocks, 1))
+    y = np.sin(4 * X[:, 0]) + X[:, 1] + 0.3 * rng.normal(size=len(X))
+    return X, np.digitize(y, [-0.5, 0.6]) if Estimator is NimbleClassifier else y
 
 
-def test_there_is_a_score_for_every_price_and_fold(fitted):
-    assert fitted.scores_path_.shape == (3, 3)
-    assert np.isfinite(fitted.scores_path_).all()
+def grid_scores(estimator, X, y, penalties, **more):
+    """Return what scikit-learn's search finds, prices in rows and folds in columns."""
+    search = GridSearchCV(estimator, {"size_penalty": penalties}, refit=False, **more).fit(X, y)
+    n_splits = search.n_splits_
+    return np.array([search.cv_results_[f"split{i}_test_score"] for i in range(n_splits)]).T
 
 
-def test_the_best_mean_score_is_chosen(fitted):
-    best = fitted.scores_path_.mean(axis=1).argmax()
-    assert fitted.size_penalty_ == fitted.size_penalties_[best]
+# ------------------------------------------------------------------ as one by one
+# With the same X in every fold, its encoding is the same whether learned from all rows or not.
+@pytest.mark.parametrize("n_estimators", [1, 2])
+@pytest.mark.parametrize("n_rows", [80, 200], ids=["all rows at once", "batches"])
+@every_estimator
+def test_scores_are_those_of_a_grid_search(Estimator, n_rows, n_estimators):
+    X, y = table(Estimator, n_rows, n_blocks=4)
+    scoring = "neg_log_loss" if Estimator is NimbleClassifier else None
+    cv, estimator = KFold(4), Estimator(**SHORT).set_params(n_estimators=n_estimators)
+    path = nimble_path(
+        X, y, estimator=estimator, size_penalties=PRICES, cv=cv, scoring=scoring,
+        path_estimators=n_estimators,
+    )  # fmt: skip
+    expected = grid_scores(estimator, X, y, path.size_penalties, cv=cv, scoring=scoring)
+    np.testing.assert_allclose(path.scores, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_dearer_neurons_make_smaller_networks(fitted):
-    order = np.argsort(fitted.size_penalties_)
-    sizes = np.asarray(fitted.size_path_).reshape(3, -1).mean(axis=1)[order]
-    assert (np.diff(sizes) < 0).all()
+def test_sizes_are_those_of_single_fits():
+    X, y = table(NimbleRegressor, 200, n_blocks=4)
+    estimator = NimbleRegressor(**SHORT)
+    path = nimble_path(X, y, estimator=estimator, size_penalties=PRICES, cv=KFold(4))
+    for row, penalty in zip(path.sizes, path.size_penalties):
+        for size, (train, _) in zip(row, KFold(4).split(X)):
+            one = clone(estimator).set_params(size_penalty=penalty).fit(X[train], y[train])
+            assert size == pytest.approx(one.size_weight_, rel=1e-8)
 
 
-def test_the_final_fit_is_that_of_the_chosen_price(fitted, rows, small):
-    X, y = rows
-    alone = clone(small).set_params(size_penalty=fitted.size_penalty_).fit(X, y)
-    np.testing.assert_array_equal(fitted.predict(X), alone.predict(X))
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"loss": "poisson"}, {"loss": "quantile", "quantile": [0.2, 0.8]}, {"loss": "huber"},
+        {"early_stopping": False}, {"target_size": 3}, {"n_hidden_layers": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_scores_are_those_of_a_grid_search_for(parameters):
+    X, y = table(NimbleRegressor, 200, n_blocks=4)
+    y = np.exp(y) if parameters.get("loss") == "poisson" else y
+    estimator = NimbleRegressor(**SHORT, **parameters)
+    path = nimble_path(X, y, estimator=estimator, size_penalties=PRICES[:2], cv=KFold(4))
+    expected = grid_scores(estimator, X, y, path.size_penalties, cv=KFold(4))
+    np.testing.assert_allclose(path.scores, expected, rtol=1e-6, atol=1e-9)
 
 
-def test_one_standard_error_never_chooses_a_cheaper_price(rows, small, fitted):
-    frugal = NimbleRegressorCV(small, size_penalties=PRICES, cv=3, selection="one_se").fit(*rows)
-    assert frugal.size_penalty_ >= fitted.size_penalty_
+def test_balanced_classes_are_balanced_in_every_fold():
+    X, y = table(NimbleClassifier, 200, n_blocks=4)
+    estimator = NimbleClassifier(**SHORT, class_weight="balanced")
+    path = nimble_path(X, y, estimator=estimator, size_penalties=PRICES[:2], cv=KFold(4))
+    expected = grid_scores(estimator, X, y, path.size_penalties, cv=KFold(4))
+    np.testing.assert_allclose(path.scores, expected, rtol=1e-7)
 
 
-def test_a_splitter_and_groups_are_respected(rows, small):
-    X, y = rows
-    groups = np.arange(len(y)) // 60
-    path = nimble_path(X, y, estimator=small, size_penalties=PRICES[:2], cv=GroupKFold(5), groups=groups)
-    assert path.scores.shape == (2, 5)
+@every_estimator
+def test_on_any_table_scores_are_close_to_those_of_a_grid_search(Estimator):
+    X, y = table(Estimator, 300)
+    estimator = Estimator(**SHORT)
+    path = nimble_path(X, y, estimator=estimator, size_penalties=PRICES, cv=3)
+    expected = grid_scores(estimator, X, y, path.size_penalties, cv=3)
+    np.testing.assert_allclose(path.scores.mean(axis=1), expected.mean(axis=1), atol=0.03)
 
 
-def test_a_score_is_that_of_a_network_trained_on_the_fold_alone(rows, small):
-    X, y = rows
-    cv = KFold(3, shuffle=True, random_state=0)
-    path = NimbleRegressorCV(small, size_penalties=[1e-3], cv=cv).fit(X, y)
-    train, test = next(cv.split(X))
-    alone = clone(small).set_params(size_penalty=1e-3).fit(X[train], y[train])
-    assert abs(path.scores_path_[0, 0] - alone.score(X[test], y[test])) < 0.05
+# ------------------------------------------------------------------ rows
+SPLITTERS = {
+    "folds": 4,
+    "shuffled": StratifiedKFold(3, shuffle=True, random_state=0),
+    "one split": ShuffleSplit(1, random_state=0),
+    "groups": GroupKFold(3),
+    "uneven groups": LeaveOneGroupOut(),
+    "predefined": PredefinedSplit(np.arange(120) % 3 - 1),
+    "positions": [(np.arange(90), np.arange(90, 120)), (np.arange(20, 120), np.arange(20))],
+    "masks": [(np.arange(120) < 90, np.arange(120) >= 90)],
+}
 
 
-def test_the_classifier_chooses_and_predicts():
-    X, y = load_breast_cancer(return_X_y=True)
-    one = NimbleClassifier(n_estimators=1, max_iter=15, early_stopping=False, random_state=0)
-    model = NimbleClassifierCV(one, size_penalties=PRICES[:2], cv=3).fit(X, y)
-    assert model.score(X, y) > 0.95
-    assert model.predict_proba(X).shape == (len(y), 2)
+@pytest.mark.parametrize("cv", SPLITTERS.values(), ids=SPLITTERS)
+def test_any_splitter_will_do(cv):
+    X, y = table(NimbleClassifier)
+    needs_groups = isinstance(cv, GroupKFold | LeaveOneGroupOut)
+    groups = np.repeat([0, 1, 2, 3], [10, 20, 40, 50]) if needs_groups else None
+    estimator = NimbleClassifier(**SHORT)
+    path = nimble_path(
+        X, y, estimator=estimator, size_penalties=PRICES[1:], cv=cv, groups=groups,
+        scoring="accuracy",
+    )  # fmt: skip
+    n_folds = len(list(sklearn.model_selection.check_cv(cv, y).split(X, y, groups)))
+    assert path.scores.shape == path.sizes.shape == (2, n_folds)
+    assert (path.scores.mean(axis=1) > 0.4).all()
 
 
-def test_a_pickle_predicts_the_same(fitted, rows):
-    again = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(again.predict(rows[0]), fitted.predict(rows[0]))
+def test_groups_that_a_splitter_needs_are_asked_for():
+    X, y = table(NimbleRegressor)
+    with pytest.raises(ValueError, match="groups"):
+        nimble_path(X, y, cv=GroupKFold(3))
+
+
+def test_a_row_of_weight_zero_is_absent():
+    X, y = table(NimbleRegressor, 160)
+    groups = np.arange(160) % 4
+    weight = (np.arange(160) // 4 % 3 > 0).astype(float)
+    kept = weight > 0
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": PRICES}
+    weighted = nimble_path(
+        X, y, cv=LeaveOneGroupOut(), groups=groups, sample_weight=weight, **common
+    )
+    absent = nimble_path(X[kept], y[kept], cv=LeaveOneGroupOut(), groups=groups[kept], **common)
+    np.testing.assert_allclose(weighted.scores, absent.scores, rtol=1e-7)
+    np.testing.assert_allclose(weighted.sizes, absent.sizes, rtol=1e-7)
+
+
+def test_a_row_of_weight_two_is_two_rows():
+    X, y = table(NimbleRegressor, 60)
+    groups, weight = np.arange(60) % 3, 1 + np.arange(60) // 3 % 2
+    twice = np.repeat(np.arange(60), weight)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": PRICES}
+    weighted = nimble_path(
+        X, y, cv=LeaveOneGroupOut(), groups=groups, sample_weight=weight, **common
+    )
+    repeated = nimble_path(
+        X[twice], y[twice], cv=LeaveOneGroupOut(), groups=groups[twice], **common
+    )
+    np.testing.assert_allclose(weighted.scores, repeated.scores, rtol=1e-7)
+
+
+def test_a_fold_may_lack_a_class():
+    X, y = table(NimbleClassifier)
+    y[:3] = 7
+    splits = [(np.arange(3, 120), np.arange(3)), (np.arange(60), np.arange(60, 120))]
+    path = nimble_path(
+        X, y, estimator=NimbleClassifier(**SHORT), size_penalties=PRICES[1:], cv=splits
+    )
+    assert (path.scores[:, 0] == 0).all()
+    assert (path.scores[:, 1] > 0.4).all()
+
+
+def test_the_table_is_held_once():
+    X, y = table(NimbleRegressor, 200)
+    model = NimbleRegressor(**SHORT)
+    rows = model._check_data(X, y, None, reset=True)
+    trains = [train for train, _ in KFold(4).split(X)]
+    launched = []
+    launch, model._launch = model._launch, lambda *a, **k: launched.append(launch(*a, **k))
+    with pytest.raises(AttributeError):  # nothing was launched
+        _Folds(model, *rows, trains).train(np.array(PRICES))
+    (training,) = launched
+    assert len(training.members) == 12
+    assert len(training.train) <= 200
+    assert training.train.weight.shape[0] == 4  # one row of weights per fold
+
+
+def test_too_many_networks_for_the_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(_start, "MEMORY_LIMIT", 2**22)
+    X, y = table(NimbleRegressor)
+    with pytest.raises(ValueError, match="40 networks of max_size=512.*folds and penalties"):
+        nimble_path(X, y, estimator=NimbleRegressor(**SHORT))
+
+
+# ------------------------------------------------------------------ scores
+def test_a_scorer_may_have_a_name_or_be_a_function():
+    X, y = table(NimbleRegressor)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": PRICES, "cv": 2}
+    named = nimble_path(X, y, scoring="r2", **common).scores
+    np.testing.assert_array_equal(nimble_path(X, y, **common).scores, named)
+    np.testing.assert_array_equal(
+        nimble_path(X, y, scoring=lambda model, X, y: model.score(X, y), **common).scores, named
+    )
+
+
+@pytest.mark.parametrize("takes_weights", [True, False])
+def test_scores_are_weighted_where_the_scorer_takes_weights(takes_weights):
+    X, y = table(NimbleRegressor)
+    weight, seen = np.arange(120.0), []
+
+    def weighted(model, X, y, sample_weight=None):
+        seen.append(sample_weight)
+        return model.score(X, y)
+
+    def plain(model, X, y):
+        return model.score(X, y)
+
+    def mean_error(y, y_pred):
+        return np.mean(np.abs(y - y_pred))
+
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-2], "cv": KFold(2)}
+    path = nimble_path(
+        X, y, scoring=weighted if takes_weights else plain, sample_weight=weight, **common
+    )
+    assert path.scores.shape == (1, 2)
+    if takes_weights:
+        np.testing.assert_array_equal(np.concatenate(seen), weight)
+    metric = make_scorer(mean_error, greater_is_better=False)
+    path = nimble_path(X, y, scoring=metric, sample_weight=weight, **common)
+    assert np.isfinite(path.scores).all()
+
+
+def test_the_score_of_the_estimator_is_weighted():
+    X, y = table(NimbleRegressor)
+    weight = np.r_[np.ones(60), np.arange(60.0)]
+    split = [(np.arange(60), np.arange(60, 120))]
+    path = nimble_path(
+        X, y, estimator=NimbleRegressor(**SHORT), size_penalties=[1e-1], cv=split,
+        sample_weight=weight,
+    )  # fmt: skip
+    model = NimbleRegressor(**SHORT, size_penalty=1e-1).fit(X[:60], y[:60])
+    expected = model.score(X[60:], y[60:], sample_weight=weight[60:])
+    assert path.scores[0, 0] == pytest.approx(expected, abs=0.02)
+    assert abs(model.score(X[60:], y[60:]) - expected) > 0.03
+
+
+# ------------------------------------------------------------------ prices
+def test_prices_are_sorted_and_distinct():
+    X, y = table(NimbleRegressor)
+    path = nimble_path(
+        X, y, estimator=NimbleRegressor(**SHORT), size_penalties=[1e-3, 0, 1e-1, 1e-3], cv=2
+    )
+    np.testing.assert_array_equal(path.size_penalties, [1e-1, 1e-3, 0])
+
+
+@pytest.mark.parametrize("size_penalties, n_penalties", [(None, 8), (3, 3)])
+def test_an_automatic_grid_begins_where_no_neuron_pays(size_penalties, n_penalties):
+    X, y = table(NimbleRegressor)
+    path = nimble_path(
+        X, y, estimator=NimbleRegressor(**SHORT | {"max_iter": 400}),
+        size_penalties=size_penalties, cv=2,
+    )  # fmt: skip
+    assert len(path.size_penalties) == n_penalties
+    assert path.size_penalties[0] == pytest.approx(1000 * path.size_penalties[-1])
+    assert (path.sizes[0] == 0).all()
+    assert (path.sizes[-1] > 0).all()
+
+
+def test_an_automatic_grid_has_no_unit():
+    X, y = table(NimbleRegressor)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": 2, "cv": 2}
+    one, other = (nimble_path(X, unit * y, **common).size_penalties for unit in (1.0, 1e5))
+    np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_there_is_a_grid_where_a_linear_model_explains_all():
+    X, _ = table(NimbleRegressor)
+    path = nimble_path(X, X[:, 0], estimator=NimbleRegressor(**SHORT), size_penalties=2, cv=2)
+    assert (path.size_penalties > 0).all()
+
+
+@pytest.mark.parametrize("size_penalties", [[1e-3, -1e-3], [[1e-3]], [np.nan], []])
+def test_prices_that_make_no_sense_are_refused(size_penalties):
+    X, y = table(NimbleRegressor)
+    with pytest.raises(ValueError, match="size_penalties|sample"):
+        nimble_path(X, y, size_penalties=size_penalties)
+
+
+# ------------------------------------------------------------------ the choice
+SCORES = np.array([[0.1, 0.3], [0.5, 0.9], [0.6, 1.0], [0.8, 0.7]])
+
+
+def test_the_best_mean_score_is_chosen():
+    assert choose(SCORES, "best") == 2
+
+
+def test_within_one_standard_error_the_highest_price_is_chosen():
+    # 0.8 is the best mean, its standard error 0.2: 0.7 is within, 0.2 is not.
+    assert choose(SCORES, "one_se") == 1
+    assert choose(SCORES[:, :1], "one_se") == 3  # one fold has no standard error
+
+
+def test_of_equal_scores_the_highest_price_is_chosen():
+    scores = np.array([[0.2, 0.3], [0.5, 0.6], [0.5, 0.6 + 1e-12]])
+    assert choose(scores, "best") == 1
+
+
+def test_a_score_that_is_no_number_is_never_chosen():
+    scores = SCORES.copy()
+    scores[2, 0] = np.nan
+    assert choose(scores, "best") == 3
+    with pytest.raises(ValueError, match="nan"):
+        choose(np.full((2, 2), np.nan), "best")
+
+
+@every_cv
+def test_the_final_fit_is_that_of_the_estimator_at_the_chosen_price(Estimator, CV):
+    X, y = table(Estimator)
+    estimator = Estimator(**SHORT).set_params(n_estimators=2)
+    model = CV(estimator, size_penalties=PRICES, cv=3).fit(X, y)
+    best = np.argmax(model.scores_path_.mean(axis=1))
+    assert model.size_penalty_ == model.size_penalties_[best]
+    alone = clone(estimator).set_params(size_penalty=model.size_penalty_).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), alone.predict(X))
+    assert model.score(X, y) == alone.score(X, y)
+    for name in ("n_hidden_", "size_weight_", "n_parameters_", "n_iter_", "n_features_in_"):
+        assert getattr(model, name) == getattr(alone, name)
+    assert len(model.history_) == len(alone.history_)
+    assert model.size_path_.shape == (3, 3)
+
+
+def test_the_final_fit_has_the_weights_of_the_rows():
+    X, y = table(NimbleRegressor)
+    weight = np.linspace(0, 1, len(y))
+    estimator = NimbleRegressor(**SHORT, size_penalty=1e-2)
+    model = NimbleRegressorCV(estimator, size_penalties=[1e-2], cv=2)
+    alone = estimator.fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(
+        model.fit(X, y, sample_weight=weight).predict(X), alone.predict(X)
+    )
+
+
+def test_a_classifier_tells_probabilities():
+    X, y = table(NimbleClassifier)
+    model = NimbleClassifierCV(NimbleClassifier(**SHORT), size_penalties=PRICES[:2], cv=2)
+    model.fit(X, y)
+    final = model.estimator_
+    for method in ("predict_proba", "predict_log_proba", "decision_function"):
+        np.testing.assert_array_equal(getattr(model, method)(X), getattr(final, method)(X))
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+
+
+def test_a_seed_of_its_own_comes_first():
+    X, y = table(NimbleRegressor)
+    estimator = NimbleRegressor(**SHORT)
+    common = {"size_penalties": PRICES[:2], "cv": 2}
+    one = NimbleRegressorCV(clone(estimator).set_params(random_state=5), **common).fit(X, y)
+    other = NimbleRegressorCV(estimator, random_state=5, **common).fit(X, y)
+    np.testing.assert_array_equal(one.scores_path_, other.scores_path_)
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    assert estimator.random_state == 0
+
+
+def test_the_estimator_given_is_left_alone():
+    X, y = table(NimbleRegressor)
+    estimator = NimbleRegressor(**SHORT)
+    before = dict(vars(estimator))
+    NimbleRegressorCV(estimator, size_penalties=PRICES[:2], cv=2).fit(X, y)
+    assert vars(estimator) == before
+
+
+def test_a_warning_tells_once_that_max_iter_cut_the_path_short():
+    X, y = table(NimbleRegressor, 200)
+    estimator = NimbleRegressor(**SHORT).set_params(max_iter=2, tol=0.0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2 epochs") as caught:
+        nimble_path(X, y, estimator=estimator, size_penalties=PRICES, cv=2)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_a_divergence_names_the_learning_rate():
+    X, y = table(NimbleRegressor)
+    estimator = NimbleRegressor(**SHORT, learning_rate_init=1e30)
+    with pytest.raises(ValueError, match="learning_rate_init=1e\\+30"):
+        nimble_path(X, y, estimator=estimator, cv=2)
+
+
+# ------------------------------------------------------------------ scikit-learn's contract
+# Its checks hand over tiny tables, of which scikit-learn's own splitter warns.
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@parametrize_with_checks(
+    [
+        NimbleRegressorCV(NimbleRegressor(max_iter=5, n_estimators=1), size_penalties=2, cv=3),
+        NimbleClassifierCV(NimbleClassifier(max_iter=5, n_estimators=1), size_penalties=2, cv=3),
+        NimbleRegressorCV(
+            NimbleRegressor(max_iter=5, n_estimators=2), size_penalties=[1e-3], cv=2,
+            path_estimators=2, selection="one_se",
+        ),
+        NimbleClassifierCV(
+            NimbleClassifier(max_iter=5, n_estimators=2), size_penalties=[1e-3], cv=2,
+            path_estimators=2, selection="one_se",
+        ),
+    ]
+)  # fmt: skip
+def test_every_check_of_scikit_learn_passes(estimator, check):
+    check(estimator)
+
+
+@every_cv
+def test_it_is_what_its_estimator_is(Estimator, CV):
+    assert is_classifier(CV()) == is_classifier(Estimator())
+    assert is_regressor(CV()) == is_regressor(Estimator())
+    tags, inner = CV().__sklearn_tags__(), Estimator().__sklearn_tags__()
+    assert tags.input_tags == inner.input_tags
+    assert tags.target_tags == inner.target_tags
+
+
+@every_cv
+def test_before_fit_nothing_is_known(Estimator, CV):
+    model = CV()
+    for name in ("n_hidden_", "n_features_in_", "feature_names_in_", "history_"):
+        assert not hasattr(model, name)
+    with pytest.raises(NotFittedError):
+        model.predict(np.zeros((1, 3)))
+
+
+@every_cv
+def test_an_estimator_of_another_kind_is_refused(Estimator, CV):
+    X, y = table(Estimator)
+    other = NimbleClassifier if Estimator is NimbleRegressor else NimbleRegressor
+    with pytest.raises(ValueError, match="'estimator' parameter"):
+        CV(other()).fit(X, y)
+
+
+@every_cv
+def test_saved_and_loaded_it_predicts_the_same(Estimator, CV):
+    X, y = table(Estimator)
+    model = CV(Estimator(**SHORT), size_penalties=PRICES[:2], cv=2).fit(X, y)
+    restored = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(restored.predict(X), model.predict(X))
+    np.testing.assert_array_equal(restored.scores_path_, model.scores_path_)
+
+
+def test_parameters_of_its_estimator_can_be_searched_in_a_pipeline():
+    X, y = table(NimbleRegressor)
+    path = NimbleRegressorCV(NimbleRegressor(**SHORT), size_penalties=PRICES[:2], cv=2)
+    grid = {"nimbleregressorcv__estimator__n_hidden_layers": [1, 2]}
+    search = GridSearchCV(make_pipeline(StandardScaler(), path), grid, cv=2).fit(X, y)
+    final = search.best_estimator_[-1].estimator_
+    assert [final.n_hidden_layers] == list(search.best_params_.values())
+
+
+def test_columns_of_a_frame_keep_their_names():
+    pd = pytest.importorskip("pandas")
+    X, y = table(NimbleRegressor)
+    X = pd.DataFrame(X, columns=["a", "b", "c"])
+    X["d"] = pd.Categorical(np.where(y > 0, "up", "down"))
+    model = NimbleRegressorCV(NimbleRegressor(**SHORT), size_penalties=PRICES[:2], cv=2)
+    assert list(model.fit(X, y).feature_names_in_) == ["a", "b", "c", "d"]
+    assert model.score(X, y) > 0.5
+
+
+def test_metadata_is_routed():
+    X, y = table(NimbleRegressor)
+    groups = np.arange(120) % 6
+    seen = []
+
+    class Recording(GroupKFold):
+        def split(self, X, y=None, groups=None):
+            seen.append(len(groups))
+            return super().split(X, y, groups)
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = NimbleRegressorCV(
+            NimbleRegressor(**SHORT), size_penalties=PRICES[:2], cv=Recording(2)
+        ).set_fit_request(groups=True, sample_weight=True)
+        scoring = get_scorer("r2").set_score_request(sample_weight=True)
+        result = cross_validate(
+            model, X, y, cv=GroupKFold(3), scoring=scoring,
+            params={"groups": groups, "sample_weight": np.ones(120)},
+        )  # fmt: skip
+    assert seen == [80, 80, 80]
+    assert np.isfinite(result["test_score"]).all()

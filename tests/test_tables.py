@@ -308,7 +308,9 @@ def test_encoding_spans_piecewise_linear_functions():
     knots = np.quantile(x, [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf")
     target = np.interp(x, knots, [3.0, -1.0, 4.0, -1.0, 5.0])
     design = np.column_stack([np.ones_like(x), Z])
-    np.testing.assert_allclose(design @ np.linalg.lstsq(design, target)[0], target, atol=1e-9)
+    fitted = design @ np.linalg.lstsq(design, target)[0]
+    # Columns are rounded to the float32 grid, and so are the knots between them.
+    np.testing.assert_allclose(fitted, target, atol=4 * np.finfo(np.float32).eps)
 
 
 def test_columns_of_few_values_are_not_encoded():

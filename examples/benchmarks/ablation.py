@@ -47,7 +47,9 @@ VARIANTS = {
 def command_line():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", help="of tables; without, scikit-learn's own")
-    parser.add_argument("--most", type=int, default=10**9, help="rows of a table, others are left out")
+    parser.add_argument(
+        "--most", type=int, default=10**9, help="rows of a table, others are left out"
+    )
     parser.add_argument("--only", help="names of variants, with commas")
     parser.add_argument("--quick", action="store_true", help="one small table, two variants")
     return parser.parse_args()

@@ -30,7 +30,7 @@ def command_line():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="seconds, numbers mean little")
     parser.add_argument("--repetitions", type=int, help="of every fit (default 9)")
-    parser.add_argument("--epochs", type=int, default=20, help="of every fit, 80 batches each")
+    parser.add_argument("--epochs", type=int, default=40, help="of every fit, 80 batches each")
     arguments = parser.parse_args()
     arguments.repetitions = arguments.repetitions or (2 if arguments.quick else 9)
     if arguments.quick:
