@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._classifier import NimbleClassifier
     from ._display import SizeHistoryDisplay
-    from ._estimators import NimbleClassifier, NimbleRegressor
     from ._path import NimbleClassifierCV, NimbleRegressorCV, nimble_path
+    from ._regressor import NimbleRegressor
     from ._search import search_space
 
 __version__ = "0.1.0"
@@ -25,9 +26,9 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "NimbleClassifier": "_estimators",
+    "NimbleClassifier": "_classifier",
     "NimbleClassifierCV": "_path",
-    "NimbleRegressor": "_estimators",
+    "NimbleRegressor": "_regressor",
     "NimbleRegressorCV": "_path",
     "SizeHistoryDisplay": "_display",
     "nimble_path": "_path",

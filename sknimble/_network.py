@@ -182,7 +182,7 @@ def _through(parameters, raw, z, gates, function, affine):
 
 
 def _from_inputs(parameters, X):
-    """Return what a batch makes of the linear path, (K, o, B), and of the first layer, (K, C, B)."""
+    """Return what the linear path, (K, o, B), and the first layer, (K, C, B), make of a batch."""
     k, o, c = parameters.output.shape
     if isinstance(X, list):
         n_rows = X[0][1].shape[0]
@@ -356,7 +356,7 @@ class GrowableNetworks:
         self.seeds = list(seeds)
         self.size = np.array(sizes, dtype=float)
         self.end = np.zeros(len(self.seeds), dtype=int)
-        self.options = dict(dtype=dtype, device=device)
+        self.options = {"dtype": dtype, "device": device}
         self.steps = torch.zeros((), device=device)  # what the optimiser is told
         vars(self).update(self._allocate(0))
         self.follow_size()

@@ -22,9 +22,10 @@ from sklearn.utils import _safe_indexing, check_array, check_random_state, get_t
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._estimators import NimbleClassifier, NimbleRegressor
+from ._classifier import NimbleClassifier
 from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
 from ._losses import linear_loss
+from ._regressor import NimbleRegressor
 from ._size import window_end
 
 N_PENALTIES = 8

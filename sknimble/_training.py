@@ -255,12 +255,13 @@ class Training:
     def _resize(self):
         """Move N down the gradient of J; it anneals with the weights."""
         networks, rates = self.networks, self.schedule.rate(self.step)
-        sizes, prices = networks.size.tolist(), self.size_penalty.tolist()
         # Plain floats: a few networks take less time than one operation on arrays.
+        sizes, utilities = networks.size.tolist(), self.utility.tolist()
+        members = zip(sizes, utilities, self.size_penalty.tolist(), rates, strict=True)
         networks.size = np.array([
             next_size(size, u / self.utility_weight, price, self.target_size,
                       SIZE_VELOCITY * rate, networks.max_size)
-            for size, u, price, rate in zip(sizes, self.utility.tolist(), prices, rates, strict=True)
+            for size, u, price, rate in members
         ])  # fmt: skip
         if networks.follow_size():
             self._aim()

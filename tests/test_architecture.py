@@ -16,7 +16,9 @@ ORDER = [
     "__init__",
     "_search",
     "_path",
-    "_estimators",
+    "_regressor",
+    "_classifier",
+    "_shell",
     "_persistence",
     "_export",
     "_display",
@@ -60,7 +62,7 @@ TREES = {
     for path in sorted(PACKAGE.glob("*.py"))
 }
 MODULES = sorted(TREES, key=lambda module: (module not in ORDER, module))
-BELOW_ESTIMATORS = [m for m in MODULES if m in ORDER[ORDER.index("_estimators") + 1 :]]
+BELOW_ESTIMATORS = [m for m in MODULES if m in ORDER[ORDER.index("_shell") + 1 :]]
 
 every_module = pytest.mark.parametrize("module", MODULES)
 

@@ -1,8 +1,11 @@
 """What the estimators promise: known special cases, their attributes, the same answer again."""
 
+import ast
+import doctest
 import hashlib
 import inspect
 import random
+import re
 import subprocess
 import sys
 
@@ -16,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble import NimbleClassifier, NimbleRegressor, _classifier, _regressor
 from sknimble._folds import EARLY_STOPPING_ROWS
 from sknimble._history import Epoch
 from sknimble._tables import TableEncoder
@@ -325,7 +328,7 @@ def test_the_same_seed_gives_the_same_bits_in_one_process(Estimator, kind):
 def test_the_same_seed_gives_the_same_bits_in_a_fresh_process():
     code = (
         f"import sys; sys.path.insert(0, {str(__import__('pathlib').Path(__file__).parent)!r})\n"
-        "from test_estimators import EVERY_CASE, fit_and_digest\n"
+        "from test_shell import EVERY_CASE, fit_and_digest\n"
         "print(*[fit_and_digest(*case) for case in EVERY_CASE])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -502,3 +505,22 @@ def test_a_rate_too_high_is_named_or_does_no_harm(Estimator, rate, early_stoppin
         assert "scale" in str(error)
     else:
         assert np.isfinite(answers(model, X)).all()
+
+
+# ------------------------------------------------------------------ the docstrings
+
+
+@pytest.mark.parametrize("Estimator", [NimbleRegressor, NimbleClassifier])
+def test_the_docstring_describes_every_parameter_with_its_default(Estimator):
+    text = Estimator.__doc__.partition("Parameters\n")[2].partition("Attributes\n")[0]
+    found = re.findall(r"^    (\w+) : [^\n]*?(?:\\\n[^\n]*?)?default=(\S+)$", text, re.MULTILINE)
+    documented = {name: ast.literal_eval(default) for name, default in found}
+    signature = inspect.signature(Estimator).parameters
+    assert documented == {name: parameter.default for name, parameter in signature.items()}
+
+
+@pytest.mark.parametrize("module", [_regressor, _classifier])
+def test_examples_in_docstrings_run(module):
+    failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert tried > 0
+    assert failed == 0

@@ -1,0 +1,354 @@
+"""NimbleClassifier: one label per row, or several."""
+
+import numpy as np
+from scipy import sparse
+from scipy.special import logit
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from ._continue import all_or_nothing
+from ._losses import BinaryCrossEntropy, CrossEntropy
+from ._shell import NimbleBase, check_outputs, takes_pieces
+
+
+class NimbleClassifier(ClassifierMixin, NimbleBase):
+    r"""Neural network classification that chooses its own size.
+
+    X may be a table as it came: numbers, categories, text, booleans and gaps. y holds one label
+    per row, or is an indicator matrix of several labels per row.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None, default=None
+        Factor of the weights of the rows of each class, by label; classes not named have 1.
+        "balanced" gives all classes the same weight. With several labels per row the factors
+        of all labels are multiplied.
+    size_penalty : float, default=5e-5
+        Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
+        neuron stays that lowers the loss by 0.0001 of what there is to explain.
+    initial_size : float, default=8
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`.
+    max_size : int, default=512
+        Most neurons per hidden layer. 0 is a linear model.
+    target_size : float, default=None
+        Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
+        same price.
+    n_hidden_layers : {1, 2, 3}, default=2
+        Hidden layers, all with the same number of awake neurons.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Of every hidden neuron.
+    n_estimators : int, default=4
+        Networks trained together, each with a size of its own and with other rows held out;
+        their predictions are averaged.
+    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
+            default="from_dtype"
+        Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
+        category, string, or object that are not all numbers. None: no column.
+    encoding : {"none", "piecewise"}, default="piecewise"
+        "piecewise" adds a piecewise-linear encoding of every column of numbers.
+    learning_rate_init : float, default=1e-2
+        Step size of the weights while the network explores; it is annealed to 0 at the end.
+    alpha : float, default=0.02
+        Decay of the neurons' weights per step, in units of the step size, decoupled from the
+        gradient. The linear path does not decay.
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
+        rows, at least 32 and at most 256.
+    max_iter : int, default=1000
+        Most epochs, that is passes over the training rows.
+    tol : float, default=1e-2
+        Share by which the held-out objective must improve to count as an improvement.
+    n_iter_no_change : int, default=10
+        Fewest epochs without improvement before the learning rate is annealed.
+    early_stopping : bool or "auto", default="auto"
+        Whether rows are held out that say when to stop and which epoch was best. "auto": from
+        100 rows on. Explicit validation rows in `fit` take their place.
+    validation_fraction : float, default=0.15
+        Share of the rows held out, between 0 and 1, of each class.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
+    device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
+        Where to train. Prediction needs neither the device nor PyTorch.
+    random_state : int, RandomState instance or None, default=None
+        Draws initial weights, held-out rows and the order of rows.
+    verbose : int, default=0
+        1 writes a line per epoch, 2 one line that is overwritten.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted; with several labels per row, the numbers of the columns of y.
+    size_weight_ : float
+        The trained size weight N, the sum over the networks.
+    n_hidden_ : int
+        Neurons per hidden layer: N rounded, the sum over the networks.
+    n_parameters_ : int
+        Weights and biases that predict.
+    history_ : list of Epoch
+        A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
+    loss_curve_ : list of float
+        Objective on the training rows after each epoch, the mean over the networks.
+    n_iter_ : int
+        Epochs run.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns of X, if they are strings.
+
+    See Also
+    --------
+    NimbleRegressor : The same for numbers.
+    sklearn.neural_network.MLPClassifier : A network whose size is chosen by hand.
+
+    Notes
+    -----
+    The network is a linear path, which starts at logistic regression, and hidden neurons of which
+    the size weight N says how many, from the first, are awake. Training descends
+
+    .. math::
+
+        J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
+                  + \mathrm{size\_penalty} \cdot N
+
+    in the weights w and in N. L(w, s) is the loss with the first s neurons awake, divided by
+    that of the best constant prediction, so that a price means the same whatever the loss, its
+    units and the number of rows. W is a window of a quarter of N and some neurons more. With
+    `target_size` the price is ``size_penalty * (N - target_size)**2``.
+
+    The loss is cross-entropy: of a logit for two classes, of a softmax for more, and the mean over
+    labels of that of their logits for several labels per row. The best constant prediction is
+    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand.
+
+    References
+    ----------
+    Radhakrishnan, Lindner, Miller, Sinha and Ditto, "Growing neural networks: dynamic evolution
+    through gradient descent", Proc. R. Soc. A 481, 2025; arXiv 2501.18012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sknimble import NimbleClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = NimbleClassifier(random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    >>> model.predict_proba(X).shape
+    (569, 2)
+
+    Tables need no preparation, whatever they hold:
+
+    >>> X = [[1.5, "red"], [None, "blue"], [3.0, None], [2.0, "red"]] * 10
+    >>> y = ["yes", "no", "no", "yes"] * 10
+    >>> model = NimbleClassifier(random_state=0).fit(X, y)
+    >>> model.predict([[1.0, "red"], [3.0, "green"]])
+    array(['yes', 'no'], dtype='<U3')
+
+    """
+
+    _parameter_constraints: dict = {
+        **NimbleBase._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self, *, class_weight=None, size_penalty=5e-5, initial_size=8, max_size=512,
+        target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
+        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
+        alpha=0.02, batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10,
+        early_stopping="auto", validation_fraction=0.15, warm_start=False, device="cpu",
+        random_state=None, verbose=0,
+    ):  # fmt: skip
+        super().__init__(
+            size_penalty=size_penalty, initial_size=initial_size, max_size=max_size,
+            target_size=target_size, n_hidden_layers=n_hidden_layers, activation=activation,
+            n_estimators=n_estimators, categorical_features=categorical_features,
+            encoding=encoding, learning_rate_init=learning_rate_init, alpha=alpha,
+            batch_size=batch_size, max_iter=max_iter, tol=tol, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction,
+            warm_start=warm_start, device=device, random_state=random_state, verbose=verbose,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    def _check_target(self, y, name):
+        """Return labels, 1-D, or the indicator of several labels per row, 2-D."""
+        try:
+            assert_all_finite(y, input_name=name)
+            check_classification_targets(y)
+            kind = type_of_target(y, input_name=name)
+        except TypeError as error:
+            message = f"{name} must hold labels of one type, none missing: {error}"
+            raise TypeError(message) from error
+        if kind == "multilabel-indicator":
+            return y.toarray() if sparse.issparse(y) else np.asarray(y)
+        if kind == "multiclass-multioutput":
+            raise ValueError(
+                f"{name} of shape {np.shape(y)} has several labels per row: they must be given as "
+                "an indicator matrix, one column of 0 and 1 per label"
+            )
+        return column_or_1d(y, warn=True)
+
+    def _learn_target(self, y, classes=None):
+        """Learn the classes; return their indicator, one column if there are two."""
+        self._shape = y.shape[1:]
+        labels = y if classes is None else classes
+        self.classes_ = np.arange(y.shape[1]) if self._shape else np.unique(labels)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class, {self.classes_.tolist()[0]!r}; a classifier needs at least two "
+                "classes"
+            )
+        return self._apply_target(y)
+
+    def _apply_target(self, y, name="y"):
+        """Return the indicator of y."""
+        check_outputs(y, self._shape, name)
+        if self._shape:
+            return y.astype(float)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            first = "y" if name == "y_val" else "the first call"
+            raise ValueError(f"{name} has classes {unknown.tolist()} that {first} lacks")
+        codes = np.searchsorted(self.classes_, y)
+        if len(self.classes_) == 2:
+            return codes[:, None].astype(float)
+        return np.eye(len(self.classes_))[codes]
+
+    @available_if(takes_pieces)
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Make one pass over a piece of a table that is too large or never ends.
+
+        Scales, categories and the linear start come from the rows of the first call, or of
+        `fit`; the size goes on evolving. Nothing is held out and the learning rate stays as it is.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come. Needed in the first call, unless y is an indicator.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Relative to the other rows of this call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters make no sense or have changed, or the loss is not finite.
+        """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs a whole table, and partial_fit gets it in pieces: "
+                "give a dict of weights"
+            )
+        if classes is not None and self.__sklearn_is_fitted__():
+            if not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(f"classes={classes} are not those of the first call")
+        if classes is None and not self.__sklearn_is_fitted__() and getattr(y, "ndim", 1) < 2:
+            raise ValueError("classes must be passed on the first call to partial_fit")
+        return self._partial_fit(X, y, classes, sample_weight)
+
+    def _reweight(self, y, weight):
+        """Multiply weights by those of the classes, of every label if there are several."""
+        if self.class_weight is None:
+            return weight
+        labels = y.T if self._shape else [y]
+        factors = [_class_factors(self.class_weight, label, weight) for label in labels]
+        return weight * np.prod(factors, axis=0)
+
+    def _make_loss(self, target):
+        """Return cross-entropy of one logit per label, or of a softmax over classes."""
+        independent = self._shape or target.shape[1] == 1
+        return BinaryCrossEntropy() if independent else CrossEntropy()
+
+    def _is_flat(self):
+        """Tell whether one label is predicted per row."""
+        return not self._shape
+
+    def _strata(self, target):
+        """Return the class of every row; None with several labels."""
+        if self._shape:
+            return None
+        return target[:, 0] if target.shape[1] == 1 else target.argmax(axis=1)
+
+    def predict_proba(self, X):
+        """Predict class probabilities.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`, rows of sum 1. For several labels per row,
+            (n_samples, n_labels): the probability of 1 for every label.
+        """
+        P = self._predict(X, self._decoded_mean)
+        return P if P.shape[1] > 1 else np.column_stack([1.0 - P, P])
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of `predict_proba`, -inf where a probability is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def decision_function(self, X):
+        """Return logits.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            Log-odds of the second of two classes or of every label; logarithms of the
+            probabilities of three or more classes.
+        """
+        P = self._predict(X, self._decoded_mean)
+        if self._shape:
+            return logit(P)
+        if P.shape[1] == 1:
+            return logit(P[:, 0])
+        with np.errstate(divide="ignore"):
+            return np.log(P)
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The most probable class of every row; for several labels, 1 where it is more
+            probable than 0.
+        """
+        P = self.predict_proba(X)
+        return (P > 0.5).astype(int) if self._shape else self.classes_[P.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _class_factors(class_weight, y, weight):
+    """Return the class weight of every row; balanced ones count weighted rows."""
+    classes, codes = np.unique(y, return_inverse=True)
+    if class_weight == "balanced":
+        return weight.sum() / (len(classes) * np.bincount(codes, weight)[codes])
+    factors = compute_class_weight(class_weight, classes=classes, y=y)[codes]
+    if factors.min() < 0 or not factors.any():
+        raise ValueError(f"class_weight={class_weight} must be positive; it may be 0 for some")
+    return factors

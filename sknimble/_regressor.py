@@ -1,0 +1,334 @@
+"""NimbleRegressor: numbers, counts and quantiles."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import d2_pinball_score
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from ._continue import all_or_nothing
+from ._losses import REGRESSION_LOSSES, Quantile
+from ._shell import NimbleBase, check_outputs, takes_pieces
+
+LARGEST_TARGET = 1e150
+
+
+class NimbleRegressor(RegressorMixin, NimbleBase):
+    r"""Neural network regression that chooses its own size.
+
+    X may be a table as it came: numbers, categories, text, booleans and gaps.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "gamma", "quantile"}, \
+            default="squared_error"
+        What is minimised: see Notes. "poisson" needs y >= 0, "gamma" y > 0, and both predict
+        the exponential of the network's output.
+    quantile : float or list of float, default=0.5
+        Levels between 0 and 1 that ``loss="quantile"`` predicts: one number for every output,
+        or a list for one output, which makes one column per level. The columns never cross.
+    size_penalty : float, default=5e-5
+        Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
+        neuron stays that lowers the loss by 0.0001 of what there is to explain.
+    initial_size : float, default=8
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`.
+    max_size : int, default=512
+        Most neurons per hidden layer. 0 is a linear model.
+    target_size : float, default=None
+        Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
+        same price.
+    n_hidden_layers : {1, 2, 3}, default=2
+        Hidden layers, all with the same number of awake neurons.
+    activation : {"relu", "tanh", "silu", "gelu"}, default="relu"
+        Of every hidden neuron.
+    n_estimators : int, default=4
+        Networks trained together, each with a size of its own and with other rows held out;
+        their predictions are averaged.
+    categorical_features : "from_dtype", array-like of bool, int or str, or None, \
+            default="from_dtype"
+        Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
+        category, string, or object that are not all numbers. None: no column.
+    encoding : {"none", "piecewise"}, default="piecewise"
+        "piecewise" adds a piecewise-linear encoding of every column of numbers.
+    learning_rate_init : float, default=1e-2
+        Step size of the weights while the network explores; it is annealed to 0 at the end.
+    alpha : float, default=0.02
+        Decay of the neurons' weights per step, in units of the step size, decoupled from the
+        gradient. The linear path does not decay.
+    batch_size : int or "auto", default="auto"
+        Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
+        rows, at least 32 and at most 256.
+    max_iter : int, default=1000
+        Most epochs, that is passes over the training rows.
+    tol : float, default=1e-2
+        Share by which the held-out objective must improve to count as an improvement.
+    n_iter_no_change : int, default=10
+        Fewest epochs without improvement before the learning rate is annealed.
+    early_stopping : bool or "auto", default="auto"
+        Whether rows are held out that say when to stop and which epoch was best. "auto": from
+        100 rows on. Explicit validation rows in `fit` take their place.
+    validation_fraction : float, default=0.15
+        Share of the rows held out, between 0 and 1.
+    warm_start : bool, default=False
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
+    device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
+        Where to train. Prediction needs neither the device nor PyTorch.
+    random_state : int, RandomState instance or None, default=None
+        Draws initial weights, held-out rows and the order of rows.
+    verbose : int, default=0
+        1 writes a line per epoch, 2 one line that is overwritten.
+
+    Attributes
+    ----------
+    size_weight_ : float
+        The trained size weight N, the sum over the networks.
+    n_hidden_ : int
+        Neurons per hidden layer: N rounded, the sum over the networks.
+    n_parameters_ : int
+        Weights and biases that predict.
+    history_ : list of Epoch
+        A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
+    loss_curve_ : list of float
+        Objective on the training rows after each epoch, the mean over the networks.
+    n_iter_ : int
+        Epochs run.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of str, shape (n_features_in_,)
+        Names of the columns of X, if they are strings.
+
+    See Also
+    --------
+    NimbleClassifier : The same for classes.
+    sklearn.neural_network.MLPRegressor : A network whose size is chosen by hand.
+
+    Notes
+    -----
+    The network is a linear path, which starts at the linear model of the loss, and hidden neurons
+    of which the size weight N says how many, from the first, are awake. Training descends
+
+    .. math::
+
+        J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
+                  + \mathrm{size\_penalty} \cdot N
+
+    in the weights w and in N. L(w, s) is the loss with the first s neurons awake, divided by
+    that of the best constant prediction, so that a price means the same whatever the loss, its
+    units and the number of rows. W is a window of a quarter of N and some neurons more. With
+    `target_size` the price is ``size_penalty * (N - target_size)**2``.
+
+    With e the error in units of the target's scale, m the prediction and t the target, the loss
+    of a row, up to a factor, is
+
+    ================== ===========================================================================
+    "squared_error"    e^2, scale: the standard deviation
+    "absolute_error"   abs(e), smoothed within 0.01 robust scales of 0
+    "huber"            e^2 up to half a robust scale, in proportion to abs(e) beyond
+    "quantile"         q e or (q - 1) e, as the prediction is too low or too high, smoothed alike
+    "poisson"          t log(t / m) - t + m, half the Poisson deviance
+    "gamma"            log(m / t) + t / m - 1, half the gamma deviance
+    ================== ===========================================================================
+
+    with the mean over outputs. A robust scale is 1.48 times the median distance from the median,
+    among values that differ from it. Predictions lie within the range of the training target, and
+    are float64 in its units.
+
+    References
+    ----------
+    Radhakrishnan, Lindner, Miller, Sinha and Ditto, "Growing neural networks: dynamic evolution
+    through gradient descent", Proc. R. Soc. A 481, 2025; arXiv 2501.18012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknimble import NimbleRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = NimbleRegressor(random_state=0).fit(X, y)
+    >>> model.score(X, y) > 0.4
+    True
+
+    Quantiles make an interval:
+
+    >>> model = NimbleRegressor(loss="quantile", quantile=[0.05, 0.95], random_state=0)
+    >>> low, high = model.fit(X, y).predict(X).T
+    >>> bool((low <= high).all())
+    True
+
+    Validation rows are prepared by a pipeline if it is told so:
+
+    >>> import sklearn
+    >>> from sklearn.pipeline import Pipeline
+    >>> from sklearn.preprocessing import QuantileTransformer
+    >>> with sklearn.config_context(enable_metadata_routing=True):
+    ...     network = NimbleRegressor(random_state=0).set_fit_request(X_val=True, y_val=True)
+    ...     steps = [("scale", QuantileTransformer(n_quantiles=100)), ("network", network)]
+    ...     model = Pipeline(steps, transform_input=["X_val"])
+    ...     model = model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+    >>> model.predict(X[300:]).shape
+    (142,)
+
+    """
+
+    _parameter_constraints: dict = {
+        **NimbleBase._parameter_constraints,
+        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+    }
+
+    def __init__(
+        self, *, loss="squared_error", quantile=0.5, size_penalty=5e-5, initial_size=8,
+        max_size=512, target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
+        categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
+        alpha=0.02, batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10,
+        early_stopping="auto", validation_fraction=0.15, warm_start=False, device="cpu",
+        random_state=None, verbose=0,
+    ):  # fmt: skip
+        super().__init__(
+            size_penalty=size_penalty, initial_size=initial_size, max_size=max_size,
+            target_size=target_size, n_hidden_layers=n_hidden_layers, activation=activation,
+            n_estimators=n_estimators, categorical_features=categorical_features,
+            encoding=encoding, learning_rate_init=learning_rate_init, alpha=alpha,
+            batch_size=batch_size, max_iter=max_iter, tol=tol, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction,
+            warm_start=warm_start, device=device, random_state=random_state, verbose=verbose,
+        )  # fmt: skip
+        self.loss = loss
+        self.quantile = quantile
+
+    def _check_target(self, y, name):
+        """Return y as floats."""
+        if getattr(getattr(y, "dtype", None), "kind", None) in ("m", "M"):
+            raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
+        try:
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+        except ValueError as error:
+            if "could not convert" in str(error):
+                raise ValueError(f"{name} must hold numbers: {error}") from error
+            raise
+        if np.abs(y).max() > LARGEST_TARGET:
+            raise ValueError(f"{name} holds values too large to be squared: divide by a constant")
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        return y
+
+    def _learn_target(self, y, classes=None):
+        """Return y as columns."""
+        self._shape = y.shape[1:]
+        return self._apply_target(y)
+
+    def _apply_target(self, y, name="y"):
+        """Return y as columns."""
+        check_outputs(y, self._shape, name)
+        return y.reshape(len(y), -1)
+
+    @available_if(takes_pieces)
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Make one pass over a piece of a table that is too large or never ends.
+
+        Scales, categories and the linear start come from the rows of the first call, or of
+        `fit`; the size goes on evolving. Nothing is held out and the learning rate stays as it is.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Relative to the other rows of this call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters make no sense or have changed, or the loss is not finite.
+        """
+        return self._partial_fit(X, y, None, sample_weight)
+
+    def _reweight(self, y, weight):
+        """Return the weights as they are."""
+        return weight
+
+    def _make_loss(self, target):
+        """Return the loss asked for."""
+        loss = REGRESSION_LOSSES[self.loss]
+        return loss(self.quantile) if loss is Quantile else loss()
+
+    def _has_quantiles(self):
+        """Tell whether one output is predicted as several quantiles."""
+        return self.loss == "quantile" and np.ndim(self.quantile) > 0
+
+    def _strata(self, target):
+        """Return None: there are no classes."""
+        return None
+
+    def predict(self, X, return_std=False):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool, default=False
+            Return also how far the networks are apart.
+
+        Returns
+        -------
+        y : ndarray of float64, shape (n_samples,) or (n_samples, n_outputs)
+            In the units of y. With a list of quantiles: (n_samples, n_quantiles), columns in
+            the order of the list, never crossing.
+        std : ndarray of float64, shaped as ``y``
+            Standard deviation of the networks' predictions, in the units of y. Only with
+            ``return_std``. It tells where the networks know little, not the noise of y.
+
+        Raises
+        ------
+        ValueError
+            If a single network is asked for a standard deviation.
+        """
+        if not return_std:
+            y = self._predict(X, self._decoded_mean)
+            return y[:, 0] if self._is_flat() else y
+        check_is_fitted(self)
+        if len(self._networks) == 1:
+            raise ValueError("return_std=True needs n_estimators=2 or more, this has 1")
+        both = self._predict(X, self._decoded_mean_and_std)
+        y, std = both[..., 0], both[..., 1]
+        return (y[:, 0], std[:, 0]) if self._is_flat() else (y, std)
+
+    def _is_flat(self):
+        """Tell whether one number is predicted per row."""
+        return not (self._shape or self._has_quantiles())
+
+    def score(self, X, y, sample_weight=None):
+        """Return R2, whatever the loss; with a list of quantiles, their mean pinball D2.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            At most 1. 0 is as good as the best constant: the mean, or the quantile.
+        """
+        if not self._has_quantiles():
+            return super().score(X, y, sample_weight)
+        scores = [
+            d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
+            for column, level in zip(self.predict(X).T, self.quantile, strict=True)
+        ]
+        return float(np.mean(scores))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,619 @@
+"""What both estimators share: validate, encode, delegate, decode. Nothing numerical happens."""
+
+import sys
+import warnings
+from abc import ABCMeta, abstractmethod
+from dataclasses import replace
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import (
+    _safe_indexing,
+    check_random_state,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+)
+
+from ._callbacks import NOBODY, CallbackSupportMixin
+from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
+from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
+from ._late import encode_early_or_late
+from ._persistence import seal, unseal
+from ._predictor import FittedNetwork, predict_batches, prefix_losses
+from ._tables import TableEncoder, validate_table
+
+# Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
+FLOAT64_CELLS = 10_000
+
+
+def takes_pieces(estimator):
+    """Return True, or say why `partial_fit` is not there."""
+    if estimator.early_stopping is True:
+        raise AttributeError(
+            "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
+            "early_stopping='auto' or False"
+        )
+    return True
+
+
+class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
+    """What both estimators share: the constraints, the way data take, the fitted attributes."""
+
+    _parameter_constraints: dict = {
+        "size_penalty": [Interval(Real, 0, None, closed="left")],
+        "initial_size": [Interval(Real, 0, None, closed="left")],
+        "max_size": [Interval(Integral, 0, None, closed="left")],
+        "target_size": [Interval(Real, 0, None, closed="left"), None],
+        "n_hidden_layers": [Interval(Integral, 1, 3, closed="both")],
+        "activation": [StrOptions({"relu", "tanh", "silu", "gelu"})],
+        "n_estimators": [Interval(Integral, 1, None, closed="left")],
+        "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+        "encoding": [StrOptions({"none", "piecewise"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, 1, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "warm_start": ["boolean"],
+        "device": [StrOptions({"cpu", "cuda", "mps", "auto"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def __init__(
+        self, *, size_penalty, initial_size, max_size, target_size, n_hidden_layers, activation,
+        n_estimators, categorical_features, encoding, learning_rate_init, alpha, batch_size,
+        max_iter, tol, n_iter_no_change, early_stopping, validation_fraction, warm_start, device,
+        random_state, verbose,
+    ):  # fmt: skip
+        self.size_penalty = size_penalty
+        self.initial_size = initial_size
+        self.max_size = max_size
+        self.target_size = target_size
+        self.n_hidden_layers = n_hidden_layers
+        self.activation = activation
+        self.n_estimators = n_estimators
+        self.categorical_features = categorical_features
+        self.encoding = encoding
+        self.learning_rate_init = learning_rate_init
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------ hooks
+    @abstractmethod
+    def _check_target(self, y, name):
+        """Return y as an array, checked; messages call it by its name."""
+
+    @abstractmethod
+    def _learn_target(self, y, classes=None):
+        """Learn classes, from y if they are not given, or shape; return `_apply_target(y)`."""
+
+    @abstractmethod
+    def _apply_target(self, y, name="y"):
+        """Return y as float columns, shape (n, o)."""
+
+    @abstractmethod
+    def _reweight(self, y, weight):
+        """Return the weights of the rows after class weights."""
+
+    @abstractmethod
+    def _make_loss(self, y):
+        """Return the unfitted loss for an encoded target."""
+
+    @abstractmethod
+    def _is_flat(self):
+        """Tell whether what is predicted is one number, or one label, per row."""
+
+    @abstractmethod
+    def _strata(self, y):
+        """Return what a held-out part keeps the shares of, or None."""
+
+    # ------------------------------------------------------------------ fit
+    @all_or_nothing
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Fit the networks.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            The table as it came: numbers, levels, gaps.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            A row of weight two counts as two rows, one of weight zero as absent.
+        X_val, y_val, sample_weight_val : default=None
+            Rows that judge when to stop and which size to keep, instead of a part of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If data or parameters make no sense, or the loss stops being finite.
+        """
+        self._check_sizes()
+        begin = not (self.warm_start and self._is_begun())
+        X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
+        max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
+        if not max_iter:
+            return self
+        rows = self._encode(X, y, weight, begin=begin)
+        validation = self._encode_validation(X_val, y_val, sample_weight_val)
+        training = self._start(
+            *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
+            anneal=not self.warm_start,
+        )  # fmt: skip
+        metadata = {} if sample_weight is None else {"sample_weight": weight}
+        history = self._run(training, [] if begin else self.history_, X, y, metadata)
+        return self._publish(training, history)
+
+    def _partial_fit(self, X, y, classes, sample_weight):
+        """Make one pass over the rows, the first of all or one more."""
+        self._check_sizes()
+        begin = not self._is_begun()
+        X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
+        rows = self._encode(X, y, weight, begin=begin, classes=classes)
+        self._loss = self._loss.widen(rows[1])
+        training = self._start(
+            *rows, None, begin=begin, hold_out=False, max_iter=1, anneal=False
+        )  # fmt: skip
+        metadata = {} if sample_weight is None else {"sample_weight": weight}
+        history = self._run(training, [] if begin else self.history_, X, y, metadata)
+        return self._publish(training, history)
+
+    def _is_begun(self):
+        """Tell whether there is a training to go on with; raise if it cannot."""
+        if not self.__sklearn_is_fitted__():
+            return False
+        check_unchanged(self._fixed, self._fixed_parameters())
+        return True
+
+    def _fixed_parameters(self):
+        """Return the parameters that must not change while a training goes on."""
+        parameters = self.get_params(deep=False)
+        return {name: parameters[name] for name in sorted(FIXED & parameters.keys())}
+
+    def _check_sizes(self):
+        """Raise for sizes that contradict each other."""
+        for name in ("initial_size", "target_size"):
+            size = getattr(self, name)
+            if size is not None and size > self.max_size:
+                raise ValueError(
+                    f"{name}={size} is larger than max_size={self.max_size}; lower {name} or "
+                    "raise max_size"
+                )
+
+    def _check_rows(self, X, y, sample_weight, name="y"):
+        """Return y as an array and float weights, checked against X."""
+        y = self._check_target(y, name)
+        check_consistent_length(X, y)
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("all sample weights are zero; at least one weight must be positive")
+        return y, weight
+
+    def _check_data(self, X, y, sample_weight, *, reset):
+        """Return the rows that count, checked, and their weights."""
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        X = validate_table(self, X, reset=reset)
+        y, weight = self._check_rows(X, y, sample_weight)
+        return _rows_that_count(X, y, weight)
+
+    def _encode(self, X, y, weight, *, begin, classes=None):
+        """Return float matrix, targets and weights; learn how to make them if this begins."""
+        target = self._learn_target(y, classes) if begin else self._apply_target(y)
+        weight = self._reweight(y, weight)
+        if begin:
+            self._fixed = self._fixed_parameters()
+            self._table = self._fit_table(X, weight)
+        Z = encode_early_or_late(self._table, X)
+        if len(target) < EARLY_STOPPING_ROWS:
+            Z, target, weight = merge_equal_rows(Z, target, weight)
+        if begin:
+            self._loss = self._make_loss(target).fit(target, weight)
+        return Z, target, weight
+
+    def _fit_table(self, X, weight):
+        """Fit the table; choose the dtype that the size of the problem and the device ask for."""
+        from ._start import find_device
+
+        table = TableEncoder(
+            categorical_features=self.categorical_features, encoding=self.encoding
+        )
+        table.fit(X, sample_weight=weight)
+        small = X.shape[0] * table.n_features_out_ <= FLOAT64_CELLS
+        table.dtype = np.float64 if small and find_device(self.device) == "cpu" else np.float32
+        return table
+
+    def _encode_validation(self, X_val, y_val, sample_weight_val):
+        """Return explicit held-out rows as the training wants them, or None."""
+        if X_val is None and y_val is None:
+            if sample_weight_val is not None:
+                raise ValueError("sample_weight_val is given without X_val and y_val")
+            return None
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val must be given together")
+        X_val = validate_table(self, X_val, reset=False)
+        y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, "y_val")
+        target = self._loss.encode(self._apply_target(y_val, "y_val"))
+        return self._table.encode(X_val), target, self._reweight(y_val, weight)
+
+    def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
+        """Return the training of all networks, from the beginning or from where they stand."""
+        k, n = self.n_estimators, len(target)
+        if begin:
+            rng = check_random_state(self.random_state)
+            self._seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
+            self._sizes = np.full(k, float(self.initial_size))
+        _, row_seed, *seeds = self._seeds.tolist()
+        held_out = None
+        if validation is None and hold_out and self._stops_early(n):
+            held_out = self._hold_out(target, begin=begin)
+        self._held_out_of = None if held_out is None else n
+        past = {} if begin else {
+            "published": self._networks, "progress": self._progress, "epoch": self.n_iter_
+        }  # fmt: skip
+        return self._launch(
+            Z, self._loss.encode(target), np.broadcast_to(weight, (k, n)), held_out,
+            seeds=seeds, row_seed=row_seed, sizes=self._sizes, size_penalty=self.size_penalty,
+            batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,
+            validation=validation, **past,
+        )  # fmt: skip
+
+    def _launch(
+        self, Z, target, weight, held_out, *, seeds, row_seed, sizes, size_penalty, batch_size,
+        max_iter, anneal=True, fold=None, validation=None, published=None, progress=None, epoch=0,
+    ):  # fmt: skip
+        """Return the training of any networks with the other parameters of this estimator."""
+        from ._start import find_device, start_training
+
+        return start_training(
+            Z, target, self._loss, weight=weight, held_out=held_out, fold=fold,
+            validation=validation, sizes=sizes, max_size=self.max_size,
+            depth=self.n_hidden_layers, seeds=seeds, device=find_device(self.device),
+            n_plain=self._table.n_plain_features_, published=published, progress=progress,
+            epoch=epoch, activation=self.activation, size_penalty=size_penalty,
+            target_size=self.target_size, learning_rate=self.learning_rate_init,
+            weight_decay=self.alpha, batch_size=batch_size, max_iter=max_iter, tol=self.tol,
+            patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed), anneal=anneal,
+        )  # fmt: skip
+
+    def _hold_out(self, target, *, begin):
+        """Return the rows that judge each network; the same ones when a training goes on."""
+        n = len(target)
+        if not begin and n != self._held_out_of:
+            raise ValueError(
+                f"early stopping cannot hold out the rows it held out before: there are {n} now, "
+                "and the networks have seen others. Pass X_val and y_val, or use partial_fit"
+            )
+        return held_out_masks(
+            n, self._strata(target), self.n_estimators, self.validation_fraction, self._seeds[0]
+        )
+
+    def _stops_early(self, n_rows):
+        """Tell whether a part of the rows is held out."""
+        if self.early_stopping == "auto":
+            return n_rows >= EARLY_STOPPING_ROWS
+        return self.early_stopping
+
+    def _batch_size(self, n_rows, again):
+        """Return the rows per step: fewer, for more steps, if rows are not seen again."""
+        if self.batch_size != "auto":
+            return min(self.batch_size, n_rows)
+        return (
+            n_rows
+            if n_rows < EARLY_STOPPING_ROWS
+            else int(np.clip(n_rows // (16 if again else 32), 32, 256))
+        )
+
+    def _run(self, training, history, X, y, metadata):
+        """Train to the end, or to where a callback or Ctrl-C ends it; return all records."""
+        from ._training import Divergence
+
+        history = list(history)
+        data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        fitting = self._init_callback_context(max_subtasks=training.schedule.max_iter)
+        fitting.call_on_fit_task_begin(**data)
+        try:
+            self._train(training, history, fitting, data)
+        except KeyboardInterrupt:
+            training.stop()
+            done = history[-1].epoch if history else 0
+            warnings.warn(
+                f"training was interrupted after {done} epochs; the best networks so far are kept",
+                stacklevel=5,
+            )
+        except Divergence as error:
+            raise ValueError(
+                f"{error} with learning_rate_init={self.learning_rate_init}: lower it, and check "
+                "X and y for values of extreme scale"
+            ) from None
+        fitting.call_on_fit_task_end(**data)
+        if training.limited:
+            warnings.warn(
+                f"max_iter={self.max_iter} epochs ended while the held-out loss still improved",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        return history
+
+    def _train(self, training, history, fitting, data):
+        """Run the epochs, report each, and tell the callbacks."""
+        epochs = training.epochs()
+        watched = fitting if hasattr(self, "_skl_callbacks") else NOBODY
+        while len(training.members):
+            task = watched.subcontext(task_name="epoch")
+            task.call_on_fit_task_begin(**data)
+            records = list(next(epochs).values())
+            history.extend(records)
+            if self.verbose:
+                _report(records, self.max_iter, in_place=self.verbose > 1)
+            if task.call_on_fit_task_end(
+                **data, reconstruction_attributes=lambda: self._fitted(training.states(), history)
+            ):
+                training.stop()
+        if self.verbose > 1:
+            sys.stdout.write("\n")
+
+    # ------------------------------------------------------------------ publish
+    def _publish(self, training, history):
+        """Set the fitted attributes, all at once."""
+        self._progress = training.progress()
+        self._normaliser = training.normaliser
+        vars(self).update(self._fitted(training.states(), history))
+        return self
+
+    def _fitted(self, states, history):
+        """Return the fitted attributes, as if the training ended here."""
+        states = [states[member] for member in range(self.n_estimators)]
+        networks = [
+            FittedNetwork.from_state(state, int(np.rint(state.size)), self.activation)
+            for state in states
+        ]
+        return {
+            "_networks": networks,
+            "_sizes": np.array([state.size for state in states]),
+            "size_weight_": float(sum(state.size for state in states)),
+            "history_": list(history),
+            "n_iter_": max((record.epoch for record in history), default=0),
+        }
+
+    @property
+    def n_hidden_(self):
+        """Awake neurons per hidden layer, of all networks together."""
+        return sum(network.n_hidden for network in self._networks)
+
+    @property
+    def n_parameters_(self):
+        """Weights and biases of all networks together."""
+        return sum(network.n_parameters for network in self._networks)
+
+    @property
+    def loss_curve_(self):
+        """Objective on the training rows after every epoch, mean over the networks."""
+        curve = {}
+        for record in self.history_:
+            curve.setdefault(record.epoch, []).append(record.loss)
+        return [float(np.mean(losses)) for losses in curve.values()]
+
+    # ------------------------------------------------------------------ predict
+    def _predict(self, X, combine):
+        """Return ``combine`` of the raw outputs of all networks, batch by batch."""
+        check_is_fitted(self)
+        Z = encode_early_or_late(self._table, validate_table(self, X, reset=False))
+        return predict_batches(self._networks, Z, combine)
+
+    def _decoded_mean(self, raws):
+        """Return the mean over the networks of their decoded outputs."""
+        return np.mean([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=0)
+
+    def _decoded_mean_and_std(self, raws):
+        """Return mean and standard deviation of the networks' decoded outputs, side by side."""
+        decoded = [self._loss.decode(raw.astype(np.float64)) for raw in raws]
+        return np.stack([np.mean(decoded, axis=0), np.std(decoded, axis=0)], axis=-1)
+
+    # ------------------------------------------------------------------ smaller and fewer
+    @property
+    def estimators_(self):
+        """Each network as a fitted estimator of its own, a list."""
+        found = []
+        for member, network in enumerate(self._networks):
+            history = [replace(r, member=0) for r in self.history_ if r.member == member]
+            one = self._with([network], self._sizes[[member]], n_estimators=1, history_=history)
+            one.n_iter_ = max((record.epoch for record in history), default=0)
+            one._seeds, one._fixed = self._seeds[[0, 1, 2 + member]], one._fixed_parameters()
+            found.append(one)
+        return found
+
+    def resized(self, n_hidden):
+        """Return a fitted estimator of the first neurons of every network.
+
+        Neurons are ordered, so any number of the first ones is a network that works.
+
+        Parameters
+        ----------
+        n_hidden : int
+            Neurons per hidden layer, from 0, the linear model, to those of the largest network.
+            Smaller networks stay as they are.
+
+        Returns
+        -------
+        NimbleRegressor or NimbleClassifier
+            A copy; this estimator stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If there are not so many neurons.
+
+        See Also
+        --------
+        prefix_losses : What every such network loses.
+        """
+        check_is_fitted(self)
+        largest = max(network.n_hidden for network in self._networks)
+        if not (isinstance(n_hidden, Integral) and 0 <= n_hidden <= largest):
+            raise ValueError(f"n_hidden={n_hidden!r} must be an integer from 0 to {largest}")
+        networks = [one.truncated(min(n_hidden, one.n_hidden)) for one in self._networks]
+        sizes = np.where(self._sizes > n_hidden, float(n_hidden), self._sizes)
+        return self._with(networks, sizes)
+
+    def prefix_losses(self, X, y, sample_weight=None):
+        """Return what the first n neurons alone would lose, for every n, from one pass.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            Rows that did not train the networks, to see how many neurons were worth it.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        ndarray of shape (1 + neurons of the largest network,)
+            Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: the best
+            constant scores about 1. Of several networks, the mean.
+
+        Notes
+        -----
+        With one or two hidden layers each neuron is added to what those before it made, so all
+        sizes together take the products of one prediction. With three, the last layer is computed
+        anew for every size.
+        """
+        check_is_fitted(self)
+        X = validate_table(self, X, reset=False)
+        y, weight = self._check_rows(X, y, sample_weight)
+        X, y, weight = _rows_that_count(X, y, weight)
+        target = self._loss.encode(self._apply_target(y))
+        Z, weight = self._table.encode(X), self._reweight(y, weight)
+        curves = [prefix_losses(n, Z, target, weight, self._loss) for n in self._networks]
+        longest = max(map(len, curves))
+        padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
+        return np.mean(padded, axis=0) / self._normaliser
+
+    def _with(self, networks, sizes, **attributes):
+        """Return a copy of this estimator with other networks."""
+        copied = type(self).__new__(type(self))
+        vars(copied).update(
+            vars(self), _networks=networks, _sizes=sizes, size_weight_=float(sizes.sum()),
+            _progress=None, _held_out_of=None, **attributes,
+        )  # fmt: skip
+        return copied
+
+    # ------------------------------------------------------------------ save and share
+    def to_torch(self):
+        """Return the fitted networks as a PyTorch module that predicts what this predicts.
+
+        Returns
+        -------
+        torch.nn.Module
+            Takes a float tensor of shape (n_samples, n_features), the matrix that `predict`
+            takes, and returns what `predict` returns, or `predict_proba` for a classifier. Its
+            weights can be trained; ``raw(X)`` are the networks' outputs before units and means.
+
+        Raises
+        ------
+        ValueError
+            If there are columns of categories: encode them before fitting.
+        """
+        from ._export import to_torch
+
+        check_is_fitted(self)
+        return to_torch(self._networks, self._table, self._loss, flat=self._is_flat())
+
+    def to_onnx(self, path, *, dtype=np.float64):
+        """Write the fitted networks to an ONNX file that predicts what this predicts.
+
+        Parameters
+        ----------
+        path : str or path-like
+        dtype : {numpy.float64, numpy.float32}, default=numpy.float64
+            Of all numbers in the file. Single precision is for runtimes without the double, and
+            for inputs that are not large compared with their spread.
+
+        Raises
+        ------
+        ImportError
+            If onnx is not installed.
+        ValueError
+            If there are columns of categories: encode them before fitting.
+        """
+        from ._export import to_onnx
+
+        check_is_fitted(self)
+        to_onnx(
+            path, self._networks, self._table, self._loss, flat=self._is_flat(),
+            classes=getattr(self, "classes_", None), dtype=dtype,
+        )  # fmt: skip
+
+    def __getstate__(self):
+        return seal(super().__getstate__())
+
+    def __setstate__(self, state):
+        super().__setstate__(unseal(state, type(self).__name__))
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_networks")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        tags.target_tags.required = True
+        return tags
+
+
+def check_outputs(y, shape, name):
+    """Raise if y has not the columns that it had when first seen."""
+    if y.shape[1:] != shape:
+        first, expected = "y" if name == "y_val" else "the first y", (len(y), *shape)
+        raise ValueError(
+            f"{name} must have the columns of {first}: shape {expected}, got {y.shape}"
+        )
+
+
+def _rows_that_count(X, y, weight):
+    """Drop the rows of weight zero."""
+    if weight.all():
+        return X, y, weight
+    rows = np.flatnonzero(weight)
+    return _safe_indexing(X, rows), y[rows], weight[rows]
+
+
+def _report(records, max_iter, *, in_place):
+    """Write about an epoch to the standard output: a line, or over the line before."""
+    sizes = " ".join(f"{record.size:.1f}" for record in records[:4])
+    mean = np.mean([[r.data_loss, r.validation_loss] for r in records], axis=0)
+    line = (
+        f"epoch {records[0].epoch:4d} of at most {max_iter}  size {sizes}  loss {mean[0]:.4f}  "
+        f"validation {mean[1]:.4f}  {records[0].seconds:.3f} s"
+    )
+    sys.stdout.write(f"\r{line:<79}" if in_place else f"{line}\n")
+    sys.stdout.flush()
