@@ -1,5 +1,6 @@
 """What the pages show is true: their code runs, their links lead somewhere."""
 
+import ast
 import inspect
 import re
 from dataclasses import fields
@@ -36,11 +37,22 @@ def prose(page):
     return BLOCK.sub("", page.read_text(encoding="utf-8"))
 
 
-def described(section):
-    """Return the names in the table of a section of the API page."""
+def section_of(title):
+    """Return a section of the API page."""
     api = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    table = api.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    return set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE))
+    return api.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def told_defaults(section):
+    """Return what the table of a section of the API page says the defaults are, by name."""
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| [^|]*\|$", section_of(section), re.MULTILINE)
+    return {name: ast.literal_eval(default.strip("`")) for name, default in rows}
+
+
+def defaults_of(name):
+    """Return the defaults of a public class, by name."""
+    parameters = inspect.signature(getattr(sknimble, name)).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def anchors(page):
@@ -110,13 +122,27 @@ def test_the_api_page_names_everything_public():
 
 
 @pytest.mark.parametrize("name", ["NimbleRegressor", "NimbleClassifier"])
-def test_the_api_page_names_every_parameter_and_no_other(name):
-    parameters = set(inspect.signature(getattr(sknimble, name)).parameters)
-    assert described("Parameters") | described(name) == parameters
+def test_the_api_page_tells_every_parameter_and_its_default(name):
+    assert told_defaults("Parameters") | told_defaults(name) == defaults_of(name)
+
+
+@pytest.mark.parametrize("name", ["NimbleRegressorCV", "NimbleClassifierCV"])
+def test_the_api_page_tells_every_parameter_of_the_searches_and_its_default(name):
+    assert told_defaults("NimbleRegressorCV") == defaults_of(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["NimbleRegressor", "NimbleClassifier", "NimbleRegressorCV", "NimbleClassifierCV"]
+)
+def test_the_docstrings_tell_the_defaults(name):
+    text = getattr(sknimble, name).__doc__.replace("\\\n", "")
+    told = dict(re.findall(r"^    (\w+) : .*default=(\S+)$", text, re.MULTILINE))
+    assert {name: ast.literal_eval(default) for name, default in told.items()} == defaults_of(name)
 
 
 def test_the_api_page_names_every_column_of_the_record_and_no_other():
-    assert described("Epoch") == {field.name for field in fields(Epoch)}
+    names = set(re.findall(r"^\| `(\w+)`", section_of("Epoch"), re.MULTILINE))
+    assert names == {field.name for field in fields(Epoch)}
 
 
 def test_the_changelog_knows_this_version():
