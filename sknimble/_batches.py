@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
-from ._late import LateMatrix, read
+from ._late import read
 
 SLAB_ROWS = 16384  # rows gathered at a time, over all groups
 SLAB_CELLS = 2**20  # ... and numbers
-JUDGED_ROWS = 2048  # rows judged at a time where they are encoded late
+JUDGED_ROWS = 2048  # rows judged at a time where they have to be made dense
+SPARSE_SHARE = 0.05  # of nonzeros, from which dense products are as fast
 COPIED_CELLS = 150_000  # fewer cost less to copy for every network than products by group
 
 
@@ -37,9 +39,15 @@ class Rows:
     def __len__(self):
         return self.X.shape[-2]
 
-    def dense(self):
-        """Return the rows with X dense; a scipy matrix becomes a tensor."""
-        if isinstance(self.X, torch.Tensor | list):
+    def stays_sparse(self):
+        """Tell whether X is a scipy matrix best multiplied as it is."""
+        if not sp.issparse(self.X) or self.target.device.type != "cpu":
+            return False
+        return self.X.nnz < SPARSE_SHARE * self.X.shape[0] * self.X.shape[1]
+
+    def ready(self):
+        """Return the rows with X as products take it: a tensor, unless it stays sparse."""
+        if isinstance(self.X, torch.Tensor | list) or self.stays_sparse():
             return self
         return Rows(torch.as_tensor(self.X.toarray()).to(self.target), self.target, self.weight)
 
@@ -67,11 +75,12 @@ class Rows:
         return Rows(self.X[networks], self.target[networks], self.weight[networks])
 
     def blocks(self):
-        """Yield slices and their rows, dense: all at once, or a few at a time if X is late."""
-        step = JUDGED_ROWS if isinstance(self.X, LateMatrix) else len(self)
+        """Yield slices and their rows, ready: all at once, or a few at a time to be made dense."""
+        here = isinstance(self.X, torch.Tensor) or self.stays_sparse()
+        step = len(self) if here else JUDGED_ROWS
         for start in range(0, len(self), step):
             cut = slice(start, start + step)
-            yield cut, (self if step == len(self) else self.slice(cut.start, cut.stop)).dense()
+            yield cut, (self if step == len(self) else self.slice(cut.start, cut.stop)).ready()
 
     def averaging(self, scale):
         """Return weights (K, n) that average over the rows, times ``scale`` of shape (K,)."""
@@ -108,6 +117,7 @@ class Batches:
         else:
             self.own = [np.flatnonzero(used) for used in (rows.weight > 0).cpu().numpy()]
             self.rows = Rows(rows.X, rows.target, _relative(rows.weight))
+        self._sparse = rows.stays_sparse()
         self.n_batches = -(-max(map(len, self.own)) // batch_size)
         self._settle(group, scale)
 
@@ -176,7 +186,7 @@ class Batches:
                     torch.stack([part.target for part in parts])[slot],
                     torch.stack([part.weight for part in parts])[slot, torch.arange(len(slot))],
                 )
-        return self._whole.dense()
+        return self._whole.ready()
 
     def _weighed(self, rows, own):
         """Return all rows, with weights for every network that are zero except for own rows."""
@@ -197,14 +207,15 @@ class Batches:
             cuts = edges[first : first + per_slab + 1]
             slab = rows.take(order[cuts[0] : cuts[-1]])
             for start, stop in pairwise((cuts - cuts[0]).tolist()):
-                batch = slab.slice(start, stop).dense()
+                batch = slab.slice(start, stop).ready()
                 weight = self._equal_weights(stop - start)
                 batch.weight = weight if batch.weight is None else batch.weight * weight
                 yield batch
 
     def _slab_rows(self):
         """Return the rows gathered at a time."""
-        return min(SLAB_ROWS, SLAB_CELLS // self.rows.X.shape[1])
+        few = SLAB_ROWS if self._sparse else SLAB_CELLS // self.rows.X.shape[1]
+        return min(SLAB_ROWS, few)
 
     def _equal_weights(self, n):
         """Return the weights of n equal rows, shape (K, n)."""
@@ -257,14 +268,20 @@ class Batches:
     def _runs(self, n_rows):
         """Return the networks of each group as slices, if products by group are worth it."""
         n_groups, copies = len(self.groups), len(self.slot) - len(self.groups)
-        if copies * n_rows * self.rows.X.shape[1] < COPIED_CELLS or (np.diff(self.slot) < 0).any():
+        few = copies * n_rows * self.rows.X.shape[1] < COPIED_CELLS
+        if self._sparse or few or (np.diff(self.slot) < 0).any():
             return None
         ends = np.searchsorted(self.slot, np.arange(n_groups + 1)).tolist()
         return [slice(start, stop) for start, stop in pairwise(ends)]
 
     def _gather(self, index):
-        """Return rows of X of shape (*index.shape, d)."""
+        """Return X per batch: (K or groups, B, d), or pairs of a network and its CSR rows."""
         X, flat = self.rows.X, index.reshape(-1)
+        if self._sparse:
+            return [
+                [(slice(i, i + 1), X[rows]) for i, rows in enumerate(batch)]
+                for batch in index.numpy()
+            ]
         if isinstance(X, torch.Tensor):
             return X.index_select(0, flat).view(*index.shape, -1)
         return self._tensor(X[flat.cpu().numpy()].toarray()).view(*index.shape, -1)

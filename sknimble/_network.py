@@ -9,7 +9,7 @@ awake size; neurons are ordered, and every neuron's outgoing weights carry its g
 x carries a trailing 1, so ``linear`` and ``first`` hold their intercepts as their last
 column. Where all K networks read the same rows, the first layer of all of them is a single
 matrix product. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs,
-B rows.
+B rows. CSR rows are multiplied by scipy, whose products take as long as there are nonzeros.
 
 The functions are pure; `GrowableNetworks` owns the memory.
 """
@@ -21,6 +21,7 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from ._size import BLOCK, gate, window_end
@@ -140,7 +141,7 @@ def forward(parameters, X, gates, activation):
     parameters : Parameters
     X : Tensor of shape (B, d) or (K, B, d), or list of (slice, Tensor of shape (B, d))
         Rows, with a trailing column of ones: the same for all networks, those of each, or those
-        that successive networks share.
+        that successive networks share. A CSR matrix in place of any (B, d).
     gates : Tensor of shape (K, 1, C) or None
         How awake every neuron is; None means all are.
     activation : {"relu", "tanh", "silu", "gelu"}
@@ -184,6 +185,8 @@ def _through(parameters, raw, z, gates, function, affine):
 def _from_inputs(parameters, X):
     """Return what the linear path, (K, o, B), and the first layer, (K, C, B), make of a batch."""
     k, o, c = parameters.output.shape
+    if _is_sparse(X):
+        return _from_sparse(parameters, X)
     if isinstance(X, list):
         n_rows = X[0][1].shape[0]
         raw, z = (
@@ -211,7 +214,9 @@ def _from_inputs(parameters, X):
 def _to_inputs(d_raw, d_z, X, out):
     """Write the gradients of the linear path and of the first layer into ``out``."""
     k, o, c = out.output.shape
-    if isinstance(X, list):
+    if _is_sparse(X):
+        _to_sparse(d_raw, d_z, X, out)
+    elif isinstance(X, list):
         for networks, rows in X:
             a, b = networks.start, networks.stop
             torch.mm(d_raw[a:b].flatten(0, 1), rows, out=out.linear_matrix[a * o : b * o])
@@ -225,6 +230,35 @@ def _to_inputs(d_raw, d_z, X, out):
         first = torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
         if out.first_matrix is None:
             out.first.copy_(first.view(-1, k, c).permute(1, 2, 0))
+
+
+def _is_sparse(X):
+    """Tell whether rows are CSR matrices."""
+    return sp.issparse(X[0][1] if isinstance(X, list) else X)
+
+
+def _from_sparse(parameters, X):
+    """Do as `_from_inputs`, for CSR matrices."""
+    k, o, c = parameters.output.shape
+    parts = X if isinstance(X, list) else [(slice(0, k), X)]
+    n_rows = parts[0][1].shape[0]
+    raw, z = (parameters.output.new_empty(k, n, n_rows) for n in (o, c))
+    for networks, rows in parts:
+        for out, weights in ((raw, parameters.linear), (z, parameters.first)):
+            matrix = weights[networks].permute(2, 0, 1).flatten(1)
+            product = torch.from_numpy(rows @ matrix.numpy())
+            out[networks] = product.t().view_as(out[networks])
+    return raw, z
+
+
+def _to_sparse(d_raw, d_z, X, out):
+    """Do as `_to_inputs`, for CSR matrices."""
+    parts = X if isinstance(X, list) else [(slice(0, len(d_raw)), X)]
+    for networks, rows in parts:
+        for slope, array in ((d_raw, out.linear), (d_z, out.first)):
+            slope = slope[networks]
+            product = torch.from_numpy(rows.T @ slope.flatten(0, 1).t().numpy())
+            array[networks] = product.unflatten(1, slope.shape[:2]).permute(1, 2, 0)
 
 
 def value(parameters, X, target, weight, gates, activation, loss):

@@ -183,3 +183,19 @@ def test_a_sparse_table_is_made_dense_batch_by_batch():
         )
         for one, other in zip(dense, sparse, strict=True):
             torch.testing.assert_close(one.X, other.X)
+
+
+@pytest.mark.parametrize("n_groups", [None, 3])
+@pytest.mark.parametrize("group", [[0, 0, 1, 2, 2], [2, 0, 1, 0, 2]], ids=["in order", "mixed"])
+def test_very_sparse_rows_stay_so(monkeypatch, group, n_groups):
+    weight, scale = folds(3) * np.random.default_rng(1).exponential(size=(3, N)), np.ones(5)
+    dense = one_pass(make_rows(weight, n_groups), 16, scale, group)
+    monkeypatch.setattr(_batches, "SPARSE_SHARE", 2.0)
+    sparse = one_pass(make_rows(weight, n_groups, sparse=True), 16, scale, group)
+    for one, other in zip(dense, sparse, strict=True):
+        torch.testing.assert_close(one.target, other.target)
+        torch.testing.assert_close(one.weight, other.weight)
+        for member in range(5):
+            X = X_of(other, member)
+            assert sp.issparse(X)
+            np.testing.assert_array_equal(X.toarray(), X_of(one, member))

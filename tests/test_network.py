@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
@@ -542,3 +543,28 @@ def test_the_linear_path_starts_where_it_is_told():
     np.testing.assert_allclose(raw_of(networks, X, [0.0, 0.0])[1].T, expected, rtol=1e-12)
     assert not networks.weights.linear[0].any()
     assert torch.equal(networks.average.linear[1], networks.weights.linear[1])
+
+
+# ------------------------------------------------------------------ sparse rows
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("first_neurons", [None, 8])
+@every_depth
+def test_sparse_rows_give_what_dense_rows_give(depth, first_neurons, shared):
+    networks = make_networks([5.0, 9.0, 7.0], depth)
+    X, target, weight = draw_rows(n_networks=3)
+    X = torch.where(X > 0.5, X, 0.0)
+    csr = sp.csr_array(X.numpy())
+    if shared:
+        dense, sparse = X, csr
+    else:
+        parts = (slice(0, 2), slice(2, 3))
+        dense, sparse = ([(part, rows) for part in parts] for rows in (X, csr))
+    weights, out = networks.weights, networks.gradient
+    if first_neurons:
+        weights, out = networks.first_neurons(first_neurons)
+    found = []
+    for rows in (dense, sparse):
+        raw = gradient(weights, rows, target, weight, None, "silu", SquaredError(), out)
+        found.append([raw, *(array.clone() for array in out.arrays())])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.linear_model import Ridge
 
 from sknimble import _start
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
@@ -77,7 +78,7 @@ def test_a_sparse_table_becomes_dense_only_batch_by_batch():
     sparse = make_rows(sp.csr_array(X), y, np.ones((1, len(y))), "cpu")
     assert sp.issparse(sparse.X)
     dense = make_rows(X, y, np.ones((1, len(y))), "cpu")
-    assert torch.equal(sparse.dense().X, dense.X)
+    assert torch.equal(sparse.ready().X, dense.X)
 
 
 def test_the_table_is_left_alone():
@@ -234,3 +235,18 @@ def test_an_unknown_device_is_named():
 def test_the_processor_is_always_there():
     assert _start.find_device("cpu") == "cpu"
     assert _start.find_device("auto") in {"cpu", "cuda", "mps"}
+
+
+def test_a_wide_sparse_table_starts_at_a_linear_model_that_predicts():
+    # One column in a thousand matters; an ordinary ridge regression learns the others by heart.
+    rng = np.random.default_rng(0)
+    X, later = (
+        sp.random_array((2000, 3000), density=0.01, rng=rng, format="csr") for _ in range(2)
+    )
+    y, y_later = (table[:, :3].sum(axis=1) + 0.3 * rng.normal(size=2000) for table in (X, later))
+    loss = SquaredError().fit(y[:, None], np.ones(2000))
+    ordinary = Ridge().fit(X, y).predict(later)
+    training = start(X, y[:, None], loss=loss, max_size=0, sizes=[0.0])
+    linear = training.networks.weights.linear[0, 0].numpy()
+    shrunken = loss.decode(later @ linear[:-1] + linear[-1])
+    assert np.mean((shrunken - y_later) ** 2) < 0.9 * np.mean((ordinary - y_later) ** 2)
