@@ -135,7 +135,7 @@ def compute(ops, x, fixed, members, activation, link, flat):
 def encode(ops, x, fixed):
     """Return the matrix that the networks read, as `TableEncoder` does."""
     if "divisor" in fixed:
-        return x / fixed["divisor"]
+        return ops.clip(x / fixed["divisor"], -_FAR, _FAR)
     missing = ops.isnan(x)
     x = ops.where(missing, fixed["center"], x)
     z = ops.clip((x - fixed["center"]) / fixed["scale"], -_FAR, _FAR)

@@ -44,6 +44,7 @@ _TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a
 _CLIP = 4.0  # where the smooth clip levels off
 _FAR = 1e6  # beyond this the clip is level to the last bit; larger squares could overflow
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
+_SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
 _FEW_VALUES = 16  # a column with fewer distinct values gets no piecewise-linear encoding
 
 
@@ -82,7 +83,11 @@ def validate_table(owner, X, *, reset):
         return X
     if sparse.issparse(X):
         floats = (np.float64, np.float32)
-        return validate_data(owner, X, reset=reset, accept_sparse="csr", dtype=floats)
+        X = validate_data(
+            owner, X, reset=reset, accept_sparse="csr", dtype=floats, ensure_all_finite=False
+        )
+        _check_stored(X)
+        return X
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
         array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
@@ -171,7 +176,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         names = _column_names(X)
         self.scaler_ = None
         if sparse.issparse(X):
-            self.scaler_ = MaxAbsScaler().set_output(transform="default").fit(X)
+            with np.errstate(**_SUMS_MAY_OVERFLOW):
+                self.scaler_ = MaxAbsScaler().set_output(transform="default").fit(X)
             self.n_features_out_ = self.n_plain_features_ = X.shape[1]
             return self
         self.level_indices_ = np.flatnonzero(is_level)
@@ -214,7 +220,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if self.scaler_ is not None:
             if not sparse.issparse(X):
                 X = sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
-            return self.scaler_.transform(X).astype(self.dtype, copy=False)
+            with np.errstate(**_SUMS_MAY_OVERFLOW):
+                Z = self.scaler_.transform(X)
+            np.clip(Z.data, -_FAR, _FAR, out=Z.data)
+            Z = Z.astype(self.dtype, copy=False)
+            Z.sort_indices()  # the order of sums, and so their last bits
+            return Z
         if sparse.issparse(X):
             X = X.toarray()
         out = np.zeros((X.shape[0], self.n_features_out_), dtype=self.dtype)
@@ -345,6 +356,23 @@ def _rows_that_count(X, sample_weight):
     if len(rows) < len(weight):
         X, weight = _safe_indexing(X, rows), weight[rows]
     return X, weight if np.ptp(weight) else None
+
+
+def _check_stored(X):
+    """Raise if a sparse matrix stores anything but finite numbers."""
+    wrong = np.flatnonzero(~np.isfinite(X.data))
+    if not len(wrong):
+        return
+    column = f"x{X.indices[wrong[0]]}"
+    if np.isnan(X.data[wrong[0]]):
+        raise ValueError(
+            f"Input X is sparse and stores NaN in column {column!r}. Gaps are understood in dense "
+            "tables only: use X.toarray(), or replace NaN by a number."
+        )
+    raise ValueError(
+        f"Input X contains infinity or a value too large for {X.dtype!r} in column {column!r}. "
+        "Replace it by a finite number."
+    )
 
 
 def _is_frame(X):

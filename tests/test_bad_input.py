@@ -68,9 +68,12 @@ CASES = {
     "infinite value in predict": (lambda: regress().predict(with_one(np.inf)), "column 'x1'"),
     "infinite value in a sparse matrix": (
         lambda: regress(sparse.csr_array(with_one(np.inf))),
-        "infinity",
+        "infinity .* in column 'x1'",
     ),
-    "gap in a sparse matrix": (lambda: regress(sparse.csr_array(with_one(np.nan))), "NaN"),
+    "gap in a sparse matrix": (
+        lambda: regress(sparse.csc_array(with_one(np.nan))),
+        "stores NaN in column 'x1'.*dense",
+    ),
     "complex numbers": (lambda: regress(X + 1j), "Complex data not supported"),
     "dates": (
         lambda: regress(with_age(pd.date_range("2020", periods=40))),
@@ -255,6 +258,21 @@ def test_what_is_wrong_is_named(case):
     with pytest.raises((ValueError, TypeError), match=f"(?s){message}") as caught:
         act()
     assert len(str(caught.value)) > 20
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array, pd.DataFrame])
+@pytest.mark.parametrize("where", ["one value", "a column", "predict"])
+def test_numbers_as_large_as_there_are_do_no_harm(make, where):
+    large = np.random.default_rng(0).normal(size=(2000, 3))
+    target = large[:, 0]
+    if where == "a column":
+        large[:, 1] *= 3e307
+    else:
+        large[:2, 1] = 1.7e308, -1.7e308
+    table = make(large)
+    start = 2 * (where == "predict")
+    fitted = NimbleRegressor(**QUICK).fit(table[start:], target[start:])
+    assert np.isfinite(fitted.predict(table)).all()
 
 
 def test_there_are_fifty_kinds_of_bad_input():
