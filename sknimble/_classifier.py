@@ -15,6 +15,16 @@ from ._losses import BinaryCrossEntropy, CrossEntropy
 from ._shell import NimbleBase, check_outputs, takes_pieces
 
 
+def _takes_pieces(estimator):
+    """Return True, or say why `partial_fit` is not there."""
+    if isinstance(estimator.class_weight, str):
+        raise AttributeError(
+            "class_weight='balanced' needs a whole table, and partial_fit gets it in pieces: "
+            "give a dict of weights"
+        )
+    return takes_pieces(estimator)
+
+
 class NimbleClassifier(ClassifierMixin, NimbleBase):
     r"""Neural network classification that chooses its own size.
 
@@ -217,7 +227,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             return codes[:, None].astype(float)
         return np.eye(len(self.classes_))[codes]
 
-    @available_if(takes_pieces)
+    @available_if(_takes_pieces)
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -244,11 +254,6 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         ValueError
             If data or parameters make no sense or have changed, or the loss is not finite.
         """
-        if isinstance(self.class_weight, str):
-            raise ValueError(
-                "class_weight='balanced' needs a whole table, and partial_fit gets it in pieces: "
-                "give a dict of weights"
-            )
         if classes is not None and self.__sklearn_is_fitted__():
             if not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")

@@ -303,11 +303,14 @@ def test_partial_fit_goes_on_from_a_fit():
 
 def test_partial_fit_refuses_what_needs_a_whole_table(data):
     X, y = data
-    with pytest.raises(AttributeError, match="partial_fit") as caught:
-        NimbleRegressor(early_stopping=True).partial_fit(X, y)
-    assert "early_stopping=True needs a whole table" in str(caught.value.__cause__)
-    with pytest.raises(ValueError, match="class_weight='balanced' needs a whole table"):
-        NimbleClassifier(class_weight="balanced").partial_fit(X, y > 14, classes=[False, True])
+    for model, why in [
+        (NimbleRegressor(early_stopping=True), "early_stopping=True needs a whole table"),
+        (NimbleClassifier(early_stopping=True), "early_stopping=True needs a whole table"),
+        (NimbleClassifier(class_weight="balanced"), "class_weight='balanced' needs a whole table"),
+    ]:
+        with pytest.raises(AttributeError, match="partial_fit") as caught:
+            model.partial_fit(X, y > 14)
+        assert why in str(caught.value.__cause__)
 
 
 def test_rows_of_weight_zero_are_absent_from_a_chunk(data):

@@ -45,6 +45,12 @@ def test_defaults_pass_every_check(estimator, check):
     check(estimator)
 
 
+@with_checks([NimbleClassifier(class_weight="balanced", max_iter=15)])
+@pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
+def test_balanced_classes_pass_every_check(estimator, check):
+    check(estimator)
+
+
 # A few epochs may end while a held-out loss still improves: what the warning says is so.
 @pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
 @with_checks(
