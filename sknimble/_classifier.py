@@ -131,12 +131,16 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
     The loss is cross-entropy: of a logit for two classes, of a softmax for more, and the mean over
     labels of that of their logits for several labels per row. The best constant prediction is
-    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand.
+    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand. Held-out
+    rows judge a network at its best temperature, and it predicts with that.
 
     References
     ----------
     Radhakrishnan, Lindner, Miller, Sinha and Ditto, "Growing neural networks: dynamic evolution
     through gradient descent", Proc. R. Soc. A 481, 2025; arXiv 2501.18012.
+
+    Berta, Holzmueller, Jordan and Bach, "Rethinking early stopping: refine, then calibrate",
+    arXiv 2501.19195 (the temperature).
 
     Examples
     --------

@@ -14,6 +14,7 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``least``             no baseline counts as less than this: it leaves nothing to explain
+``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
 ====================  =====================================================================
 
 Values and gradients use methods of tensors only, so this module needs no torch and a fitted
@@ -112,6 +113,7 @@ class SquaredError:
     """
 
     least = TINY
+    calibrated = False
 
     def fit(self, y, weight):
         """Learn location, scale and range of y, shape (n, o)."""
@@ -171,6 +173,7 @@ class _Robust:
     """
 
     least = TINY
+    calibrated = False
     delta = 0.01
     quantile = 0.5
 
@@ -307,6 +310,7 @@ class _LogLink:
     """
 
     least = TINY
+    calibrated = False
 
     def fit(self, y, weight):
         """Learn mean and range of y, shape (n, o)."""
@@ -434,6 +438,7 @@ class BinaryCrossEntropy:
     """
 
     least = 1e-3  # nats: a class of a ten-thousandth of the weight
+    calibrated = True
 
     def fit(self, y, weight):
         """Learn the number of outputs of the indicator y, shape (n, o)."""
@@ -476,6 +481,7 @@ class CrossEntropy:
     """Multinomial cross-entropy of a softmax; targets are one-hot rows."""
 
     least = 1e-3  # nats: a class of a ten-thousandth of the weight
+    calibrated = True
 
     def fit(self, y, weight):
         """Learn the number of classes of the indicator y, shape (n, o)."""

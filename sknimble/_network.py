@@ -323,10 +323,21 @@ def _back_through(cache, d_z, gates, backward, product, out):
 
 # -------------------------------------------------------------------------- the learners
 class NetworkState(NamedTuple):
-    """One network outside the batch: arrays without the leading axis, and its size."""
+    """One network outside the batch.
+
+    Parameters
+    ----------
+    arrays : tuple of ndarray
+        Those of `Parameters`, without the leading axis.
+    size : float
+        N.
+    sharpness : float, default=1.0
+        What the raw output is multiplied by when the network answers, not while it learns.
+    """
 
     arrays: tuple
     size: float
+    sharpness: float = 1.0
 
 
 def _shapes(n_networks, capacity, n_inputs, n_outputs, depth):

@@ -59,15 +59,15 @@ class FittedNetwork:
 
     @classmethod
     def from_state(cls, state, n_hidden, activation):
-        """Cut a learner's `NetworkState` to its first ``n_hidden`` neurons."""
+        """Cut a learner's `NetworkState` to its first ``n_hidden`` neurons, at its sharpness."""
         arrays, depth = state.arrays, len(state.arrays) // 2
         k = n_hidden
         hidden = [
             np.concatenate([weights[:k, :k], bias[:k]], axis=1)
             for bias, weights in zip(arrays[1:depth], arrays[depth + 1 : -1], strict=True)
         ]
-        first, output = arrays[depth][:k].copy(), arrays[-1][:, :k].copy()
-        return cls(arrays[0], first, hidden if k else [], output, activation)
+        linear, output = (state.sharpness * path for path in (arrays[0], arrays[-1][:, :k]))
+        return cls(linear, arrays[depth][:k].copy(), hidden if k else [], output, activation)
 
     def __getstate__(self):
         # All weights in one array: a file spends more on an array than on its numbers.

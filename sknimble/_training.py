@@ -3,7 +3,8 @@
 Steps descend the loss with N and with N + W neurons awake in turn: the trapezoid rule for the
 window average in J. At every other step with N both losses are measured on the same rows, and
 N takes its own step. What a network publishes is the best moving average of its weights that
-its held-out rows have seen, with its size; `_schedule` says when it is done.
+its held-out rows have seen, with its size and, of a classifier, its sharpness; `_schedule` says
+when it is done.
 """
 
 import math
@@ -16,9 +17,10 @@ import numpy as np
 import torch
 
 from ._batches import Batches, Judges, Rows
+from ._calibration import best_sharpness
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
-from ._network import gradient, value
+from ._network import forward, gradient, value
 from ._optimizer import adamw_step
 from ._schedule import WARM_UP, Schedule
 from ._size import BLOCK, next_size, size_loss, utility
@@ -83,7 +85,7 @@ class Training:
     """
 
     _PER_NETWORK = (
-        "members", "size_penalty", "learning_rate", "scale", "utility", "data_loss"
+        "members", "size_penalty", "learning_rate", "scale", "utility", "data_loss", "sharpness"
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +109,7 @@ class Training:
         self.step = self.epoch = 0
         self.utility, self.utility_weight = np.zeros(k), 0.0
         self.data_loss, self.unmeasured = np.full(k, np.nan), True
+        self.sharpness = np.ones(k)
         self.limited = False
         self._aim()
 
@@ -279,16 +282,23 @@ class Training:
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.size))
         for here, rows in self.judges:
-            everyone, weight = len(here) == len(losses), rows.averaging(self.scale[here])
+            everyone, scale = len(here) == len(losses), self.scale[here]
             average = networks.average if everyone else networks.average.of(here)
             own_gates = gates if everyone or gates is None else gates[here]
+            weight = rows.averaging(scale)
+            blocks = [
+                (forward(average, part.X, own_gates, self.activation)[0], part.target.mT,
+                 weight[..., cut]) for cut, part in rows.blocks()
+            ]  # fmt: skip
+            if self.loss.calibrated:
+                unit = torch.as_tensor(scale / len(rows)).to(weight)
+                sharpness = best_sharpness(self.loss, blocks, unit)
+                blocks = [(sharpness[:, None, None] * raw, *rest) for raw, *rest in blocks]
+                self.sharpness[here] = sharpness.cpu().numpy()
             losses[here] = sum(
-                value(
-                    average, part.X, part.target.mT, weight[..., cut], own_gates, self.activation,
-                    self.loss,
-                ).cpu()
-                for cut, part in rows.blocks()
-            )  # fmt: skip
+                (self.loss.value(raw, target) * part).sum(dim=1).cpu()
+                for raw, target, part in blocks
+            )
         return losses
 
     def _check(self, *arrays):
@@ -315,7 +325,8 @@ class Training:
         """Keep the state of every network that is the best of its held-out objectives."""
         better = self.schedule.observe(self.step, validation + self._price())
         for position in np.flatnonzero(better):
-            self.results[self.members[position]] = self.networks.state(position)
+            state, sharpness = self.networks.state(position), float(self.sharpness[position])
+            self.results[self.members[position]] = state._replace(sharpness=sharpness)
 
     def _turn(self):
         """Send networks back to their best to anneal; let finished ones go."""

@@ -28,6 +28,7 @@ ORDER = [
     "_cohorts",
     "_training",
     "_batches",
+    "_calibration",
     "_schedule",
     "_optimizer",
     "_network",

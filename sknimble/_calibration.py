@@ -1,0 +1,49 @@
+"""How sure a network may be: one factor on its logits, that with which held-out rows lose least.
+
+A network that trains on is right more often and, at the same time, too sure of itself, so that its
+held-out loss rises. Its *sharpness* is the inverse of what is known as temperature. Judged at
+its best sharpness, a network is chosen for what it knows; published with it, its
+probabilities can be believed.
+
+References
+----------
+Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", arXiv 1706.04599
+(the temperature). Berta, Holzmueller, Jordan and Bach, "Rethinking early stopping: refine, then
+calibrate", arXiv 2501.19195 (epochs chosen at their best temperature).
+"""
+
+LOWEST, HIGHEST = -2.0, 1.0  # logarithm of the sharpness
+HALVINGS = 7  # of that range: to within 2.4 percent
+
+
+def best_sharpness(loss, blocks, unit):
+    """Return the factor on raw outputs with which the rows lose least, of every network.
+
+    Parameters
+    ----------
+    loss : object
+        A loss of `sknimble._losses`, convex in its raw output.
+    blocks : list of (raw, target, weight)
+        Rows: tensors of shape (K, o, B), (o, B) or (K, o, B), and (K, B); the weights carry
+        the division by the number of rows.
+    unit : Tensor of shape (K,)
+        The weight of one row. A sharpness s counts as one more row of loss log(s)^2 / 2: few
+        rows do not say much against 1.
+
+    Returns
+    -------
+    Tensor of shape (K,)
+        Where the derivative in log(s) changes its sign, between exp(-2) and exp(1).
+    """
+    low, high = LOWEST + 0.0 * unit, HIGHEST + 0.0 * unit
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        slope = unit * middle + sum(_slope(loss, middle.exp(), *block) for block in blocks)
+        low, high = middle.where(slope < 0, low), middle.where(slope >= 0, high)
+    return (0.5 * (low + high)).exp()
+
+
+def _slope(loss, sharpness, raw, target, weight):
+    """Return the derivative of the weighted loss of rows in log(sharpness), shape (K,)."""
+    sharp = raw * sharpness[:, None, None]
+    return ((loss.gradient(sharp, target) * sharp).sum(dim=1) * weight).sum(dim=1)

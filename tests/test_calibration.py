@@ -1,0 +1,92 @@
+"""The sharpness of a network is that with which held-out rows lose least."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from sklearn.datasets import make_classification
+from sklearn.metrics import log_loss
+
+from sknimble import NimbleClassifier
+from sknimble._calibration import HALVINGS, HIGHEST, LOWEST, best_sharpness
+from sknimble._losses import BinaryCrossEntropy, CrossEntropy
+
+WITHIN = (HIGHEST - LOWEST) / 2**HALVINGS
+
+
+def rows(n_outputs, n_rows=400, n_networks=2, seed=0):
+    """Return logits of several networks, labels drawn from the first's, and weights."""
+    torch.manual_seed(seed)
+    raw = 2 * torch.randn(n_networks, n_outputs, n_rows, dtype=torch.float64)
+    if n_outputs == 1:
+        target = torch.bernoulli(raw[0].sigmoid())
+    else:
+        drawn = torch.multinomial(raw[0].softmax(dim=0).T, 1).squeeze()
+        target = torch.nn.functional.one_hot(drawn, n_outputs).T.to(raw)
+    weight = torch.rand(n_networks, n_rows, dtype=torch.float64)
+    return raw, target, weight / weight.sum(dim=1, keepdim=True)
+
+
+def loss_of(n_outputs):
+    return BinaryCrossEntropy() if n_outputs == 1 else CrossEntropy()
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("unsure", [0.4, 1.0, 3.0])
+def test_it_is_where_the_loss_is_least(n_outputs, unsure):
+    raw, target, weight = rows(n_outputs)
+    raw, loss, unit = raw / unsure, loss_of(n_outputs), torch.full((2,), 1 / 400).double()
+    cuts = slice(0, 150), slice(150, 400)
+    blocks = [(raw[..., cut], target[..., cut], weight[:, cut]) for cut in cuts]
+    found = best_sharpness(loss, blocks, unit).log()
+    for member in range(2):
+
+        def total(log, member=member):
+            value = (loss.value(np.exp(log) * raw, target) * weight).sum(dim=1)[member]
+            return float(value) + log**2 / 2 / 400
+
+        least = minimize_scalar(total, bounds=(LOWEST, HIGHEST), method="bounded").x
+        assert abs(found[member] - least) <= WITHIN
+
+
+def test_of_no_rows_that_say_anything_it_is_one():
+    raw = torch.zeros(3, 2, 5)
+    block = raw, torch.eye(2)[:, [0, 1, 0, 1, 0]], torch.full((3, 5), 0.2)
+    sharpness = best_sharpness(CrossEntropy(), [block], torch.full((3,), 0.2))
+    np.testing.assert_allclose(sharpness, 1.0, rtol=WITHIN)
+
+
+def noisy(n_rows, seed=0):
+    """Return classes a fifth of which are wrong: what trains on them to the end is too sure."""
+    return make_classification(
+        n_rows, n_features=12, n_informative=6, n_classes=3, flip_y=0.2, random_state=seed
+    )
+
+
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_the_networks_published_lose_what_the_record_says(n_estimators):
+    X, y = noisy(600)
+    model = NimbleClassifier(n_estimators=n_estimators, random_state=0, size_penalty=1e-3)
+    model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
+    baseline = log_loss(y[:300], np.tile(np.bincount(y[:300]) / 300, (300, 1)))
+    for member, one in enumerate(model.estimators_):
+        records = [record for record in model.history_ if record.member == member]
+        best = min(record.validation_loss + record.size_loss for record in records)
+        lost = log_loss(y[300:], one.predict_proba(X[300:])) / baseline
+        assert one.size_weight_ > 0
+        assert lost + 1e-3 * one.size_weight_ == pytest.approx(best, rel=1e-5)
+
+
+def test_no_other_temperature_is_better_on_the_rows_that_judged():
+    X, y = noisy(2000)
+    model = NimbleClassifier(n_estimators=1, max_iter=60, tol=0.1, random_state=0)
+    model.fit(X[:1000], y[:1000], X_val=X[1000:], y_val=y[1000:])
+    logits = model.decision_function(X[1000:])
+
+    def total(log):
+        scaled = np.exp(log) * logits
+        return log_loss(y[1000:], np.exp(scaled) / np.exp(scaled).sum(axis=1, keepdims=True))
+
+    best = minimize_scalar(total, bounds=(-1, 1), method="bounded")
+    assert abs(best.x) <= 2 * WITHIN
+    assert total(0.0) <= 1.001 * best.fun
