@@ -9,7 +9,6 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import inf
 
 import numpy as np
 
@@ -55,30 +54,6 @@ class Epoch:
     learning_rate: float
     seconds: float
     member: int = 0
-
-
-def should_stop(losses: Sequence[float], patience: int, tol: float = 0.0) -> bool:
-    """Tell whether the best loss is more than ``patience`` entries old.
-
-    Parameters
-    ----------
-    losses : sequence of float
-        Validation losses, oldest first; lower is better. A nan is never an improvement.
-    patience : int
-        Number of entries without improvement that are forgiven.
-    tol : float, default=0.0
-        A loss is an improvement when it is below the best one by more than this.
-
-    Returns
-    -------
-    bool
-        False for an empty sequence.
-    """
-    best, best_at = inf, 0
-    for position, loss in enumerate(losses):
-        if loss < best - tol:
-            best, best_at = loss, position
-    return len(losses) - 1 - best_at > patience
 
 
 # Bits of the mantissa that are worth their place in a file: four digits, and three of a time.

@@ -3,14 +3,12 @@
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, fields
-from math import inf, nan
+from math import nan
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from sknimble._history import Epoch, should_stop
+from sknimble._history import Epoch
 
 FIELDS = [field.name for field in fields(Epoch)]
 
@@ -54,47 +52,3 @@ def test_epochs_survive_copying_and_pickling(history, duplicate):
     rows = duplicate(history)
     assert [row.size for row in rows] == [row.size for row in history]
     assert all(isinstance(row, Epoch) for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("losses", "patience", "tol", "stopping"),
-    [
-        ([], 1, 0.0, False),  # nothing to judge
-        ([1.0], 0, 0.0, False),  # a first loss is the best so far
-        ([1.0, 1.0], 1, 0.0, False),  # one stale entry is forgiven
-        ([1.0, 1.0, 1.0], 1, 0.0, True),
-        ([1.0, 1.0, 1.0], 2, 0.0, False),
-        ([1.0, 1.0], 0, 0.0, True),
-        ([3.0, 2.0, 1.0, 0.0], 0, 0.0, False),  # still improving
-        ([1.0, 2.0, 3.0, 4.0], 2, 0.0, True),  # getting worse
-        ([1.0, 2.0, 3.0, 0.5], 1, 0.0, False),  # a late improvement counts
-        ([1.0, 0.99, 0.98, 0.97], 2, 0.5, True),  # improvements within tol are none
-        ([1.0, 0.99, 0.98, 0.4], 2, 0.5, False),  # ... until they add up to more than tol
-        ([1.0, 0.5], 0, 0.5, True),  # exactly tol is not more than tol
-        ([1.0, nan, nan], 1, 0.0, True),  # nan is no improvement
-        ([nan, 1.0], 0, 0.0, False),
-        ([inf, inf, inf], 1, 0.0, True),
-    ],
-)
-def test_should_stop(losses, patience, tol, stopping):
-    assert should_stop(losses, patience, tol) is stopping
-
-
-LOSSES = st.lists(st.floats(0, 10) | st.just(nan), max_size=30)
-
-
-@given(losses=LOSSES, patience=st.integers(0, 30), tol=st.floats(0, 1))
-def test_more_patience_never_stops_sooner(losses, patience, tol):
-    assert should_stop(losses, patience, tol) or not should_stop(losses, patience + 1, tol)
-
-
-@given(losses=LOSSES, patience=st.integers(0, 30))
-def test_never_stops_before_patience_has_run_out(losses, patience):
-    assert not should_stop(losses[: patience + 1], patience)
-
-
-@given(losses=LOSSES, patience=st.integers(0, 30))
-def test_without_tol_the_age_is_that_of_the_first_minimum(losses, patience):
-    finite = [inf if loss != loss else loss for loss in losses]
-    age = len(finite) - 1 - finite.index(min(finite)) if finite else -1
-    assert should_stop(losses, patience) is (age > patience)
