@@ -1,4 +1,4 @@
-"""The record of a training: one row per epoch, and when such rows say to stop.
+"""The record of a training: one row per epoch and network.
 
 >>> row = Epoch(1, loss=0.52, data_loss=0.5, size_loss=0.02, validation_loss=0.6, size=20.0,
 ...             utility=0.001, learning_rate=0.005, seconds=0.1)

@@ -1,4 +1,4 @@
-"""The epoch record is plain data; stopping is a function of the losses alone."""
+"""The epoch record is plain data, and many of them are few bytes."""
 
 import copy
 import pickle
