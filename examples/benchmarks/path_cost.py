@@ -36,7 +36,7 @@ def command_line():
     parser.add_argument("--quick", action="store_true", help="seconds, numbers mean little")
     parser.add_argument("--folder", help="of tables, see tables.from_folder")
     parser.add_argument("--tables", nargs="*", help="names; all of at most 10,000 rows")
-    parser.add_argument("--seeds", type=int, default=3, help="2 or more")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", choices=["prices", "widths"])
     return parser.parse_args()
 
@@ -49,16 +49,16 @@ def timed(model, X, y):
 
 
 # --------------------------------------------------------------------------- the same prices
-def compare_prices(seeds):
+def compare_prices(seeds, quick):
     """Print what a path and a grid search find and cost: medians over seeds."""
-    X, y = make_friedman1(2000 if seeds > 1 else 200, n_features=10, noise=1.0, random_state=0)
+    X, y = make_friedman1(200 if quick else 2000, n_features=10, noise=1.0, random_state=0)
     timed(NimbleRegressor(max_iter=2), X, y)  # warms up
     print(f"{'estimator':32s}{'prices':16s}{'grid, s':>9s}{'path, s':>9s}{'path / grid':>12s}"
           f"{'rank':>7s}{'of seeds':>9s}  choices of grid, path")  # fmt: skip
     for name, networks, encoding in [("NimbleRegressor()", 4, "piecewise"),
                                      ("n_estimators=1, no encoding", 1, "none")]:  # fmt: skip
         estimator = NimbleRegressor(n_estimators=networks, encoding=encoding)
-        if seeds == 1:
+        if quick:
             estimator.set_params(max_iter=3)
         for prices, text in [(None, "automatic"), (np.geomspace(1e-1, 1e-4, 8), "1e-1 to 1e-4")]:
             print(f"{name:32s}{text:16s}{compare_search(estimator, prices, X, y, seeds)}",
@@ -123,7 +123,7 @@ def main():
     torch.set_num_threads(1)
     warnings.simplefilter("ignore", ConvergenceWarning)
     if arguments.only != "widths":
-        compare_prices(1 if arguments.quick else arguments.seeds)
+        compare_prices(1 if arguments.quick else arguments.seeds, arguments.quick)
     if arguments.only == "prices":
         return
     chosen = tables.from_folder(arguments.folder) if arguments.folder else tables.bundled()
