@@ -18,6 +18,7 @@ from ._late import read
 
 SLAB_ROWS = 16384  # rows gathered at a time, over all groups
 SLAB_CELLS = 2**20  # ... and numbers
+POSITION = np.int32  # of a row: half the memory of the default, and there are several per row
 JUDGED_ROWS = 2048  # rows judged at a time where they have to be made dense
 SPARSE_SHARE = 0.05  # of nonzeros, from which dense products are as fast
 COPIED_CELLS = 150_000  # fewer cost less to copy for every network than products by group
@@ -113,9 +114,10 @@ class Batches:
     def __init__(self, rows, group, batch_size, scale):
         self.rows = rows
         if rows.weight is None:
-            self.own = [np.arange(len(rows))] * (group.max() + 1)
+            self.own = [np.arange(len(rows), dtype=POSITION)] * (group.max() + 1)
         else:
-            self.own = [np.flatnonzero(used) for used in (rows.weight > 0).cpu().numpy()]
+            used = (rows.weight > 0).cpu().numpy()
+            self.own = [np.flatnonzero(one).astype(POSITION) for one in used]
             self.rows = Rows(rows.X, rows.target, _relative(rows.weight))
         self._sparse = rows.stays_sparse()
         self.n_batches = -(-max(map(len, self.own)) // batch_size)
@@ -154,7 +156,10 @@ class Batches:
     def _orders(self, seed):
         """Return the rows of each group in random order, which depends on their number alone."""
         own = [self.own[group] for group in self.groups]
-        orders = {n: np.random.default_rng(seed).permutation(n) for n in set(map(len, own))}
+        orders = {
+            n: np.random.default_rng(seed).permutation(np.arange(n, dtype=POSITION))
+            for n in set(map(len, own))
+        }
         return [rows[orders[len(rows)]] for rows in own]
 
     def _rows_of(self, group):
@@ -228,15 +233,17 @@ class Batches:
         """Yield batches in which every group has rows of its own; the fewer are padded."""
         if self._cuts is None:
             self._cuts = self._cut()
-        places, shares, slot, runs = self._cuts
+        places, sizes, share, slot, runs = self._cuts
         index = np.stack([order[place] for order, place in zip(orders, places, strict=True)], 1)
         index = torch.as_tensor(index, device=slot.device)
         n_rows = index[0].numel() if runs else len(slot) * index.shape[2]
         per_slab = max(1, self._slab_rows() // n_rows)
+        within = torch.arange(index.shape[2], device=slot.device)
         for first in range(0, self.n_batches, per_slab):
             slab = index[first : first + per_slab]
             target, weight = self._gather_targets(slab)
-            weight = weight * shares[first : first + per_slab]
+            cut = slice(first, first + per_slab)
+            weight = weight * share[cut, :, None] * (within < sizes[cut, :, None])
             X = self._gather(slab if runs else slab.index_select(1, slot))
             for at_X, at_target, at_weight in zip(X, target, weight, strict=True):
                 rows = list(zip(runs, at_X, strict=True)) if runs else at_X
@@ -249,8 +256,10 @@ class Batches:
         -------
         places : list of ndarray of int, shape (n_batches, B)
             Per group, which of its rows; where a batch is padded, any.
-        shares : Tensor of shape (n_batches, K, B)
-            The scale by the rows of the batch; where it is padded, 0.
+        sizes : Tensor of int, shape (n_batches, K)
+            Rows of each batch that are not padding.
+        share : Tensor of shape (n_batches, K)
+            The scale by the rows of the batch.
         slot : Tensor of int, shape (K,)
             Position of each network's group.
         runs : list of slice or None
@@ -258,12 +267,14 @@ class Batches:
         """
         counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
-        sizes = np.diff(edges, axis=0)[..., None]
-        within = np.arange(sizes.max())
-        places = np.minimum(edges[:-1, :, None] + within, counts[:, None] - 1)
-        shares = ((within < sizes) / np.maximum(sizes, 1))[:, self.slot] * self.scale[:, None]
+        sizes = np.diff(edges, axis=0)
+        within = np.arange(sizes.max(), dtype=POSITION)
+        last = (counts[:, None] - 1).astype(POSITION)
+        places = np.minimum(edges[:-1, :, None].astype(POSITION) + within, last)
         slot = torch.as_tensor(self.slot, device=self.rows.target.device)
-        return list(places.swapaxes(0, 1)), self._tensor(shares), slot, self._runs(len(within))
+        share = self._tensor(self.scale / np.maximum(sizes, 1)[:, self.slot])
+        sizes = torch.as_tensor(sizes[:, self.slot], device=slot.device)
+        return list(places.swapaxes(0, 1)), sizes, share, slot, self._runs(len(within))
 
     def _runs(self, n_rows):
         """Return the networks of each group as slices, if products by group are worth it."""
@@ -288,7 +299,7 @@ class Batches:
 
     def _gather_targets(self, index):
         """Return targets (batches, K, B, o) and relative weights (batches, K, B) or 1."""
-        slot, target, weight = self._cuts[2], self.rows.target, self.rows.weight
+        slot, target, weight = self._cuts[3], self.rows.target, self.rows.weight
         first = len(self.rows) * torch.as_tensor(self.groups, device=slot.device)[:, None]
         flat = (index if target.dim() == 2 else index + first).reshape(-1)
         target = target.flatten(0, -2).index_select(0, flat).view(*index.shape, -1)

@@ -1,5 +1,7 @@
 """From encoded rows to K networks ready to train: tensors, folds, linear start, memory guard."""
 
+import hashlib
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -71,6 +73,8 @@ def start_training(
     fold = np.arange(k) if fold is None else np.asarray(fold)
     target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
+    if X.dtype == np.float32:  # whose range a weight may not have, but its share has
+        weight = (weight / weight.max()).astype(np.float32)
     train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
@@ -179,12 +183,17 @@ def _groups(weight, target, fold):
     groups = {}
     for number in np.unique(fold):
         rows, own_target = weight[number], target if target.ndim == 2 else target[number]
-        key = rows.tobytes(), own_target.tobytes() if target.ndim == 3 else None
+        key = _digest(rows), _digest(own_target) if target.ndim == 3 else None
         groups.setdefault(key, ([], rows, own_target))[0].append(number)
     return [
         (np.flatnonzero(np.isin(fold, numbers)), rows, own_target)
         for numbers, rows, own_target in groups.values()
     ]
+
+
+def _digest(array):
+    """Return a few bytes that equal arrays, and practically no others, have in common."""
+    return hashlib.blake2b(np.ascontiguousarray(array)).digest()
 
 
 def _training_rows(X, target, weight, fold, device):

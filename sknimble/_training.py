@@ -26,7 +26,7 @@ from ._schedule import WARM_UP, Schedule
 from ._size import BLOCK, next_size, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
-SIZE_VELOCITY = 0.05  # largest change of log N per cycle
+SIZE_VELOCITY = 0.03  # largest change of log N per cycle
 SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
 IDLE_WEIGHTS = 4000  # fewer cost less to compute than to leave out
 
