@@ -487,14 +487,18 @@ class GrowableNetworks:
         self._reallocate(int(self.end.max(initial=0)), members)
 
     # -- size
-    def follow_size(self):
+    def follow_size(self, settled=None):
         """Wake or put to sleep neurons so that N + W of each network train.
 
         The window moves down only when it is two blocks too long, so that a size that
-        trembles does not lose its scouts. Return whether anything changed.
+        trembles does not lose its scouts. The networks marked in ``settled``, of whole N, have
+        no window. Return whether anything changed.
         """
         start, ends = self.end, self.end.tolist()
         for member, size in enumerate(self.size.tolist()):
+            if settled is not None and settled[member]:
+                ends[member] = int(size)
+                continue
             wanted = window_end(size, self.max_size)
             if wanted > ends[member] or wanted <= ends[member] - 2 * BLOCK:
                 ends[member] = wanted

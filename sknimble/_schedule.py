@@ -2,7 +2,7 @@
 
 A network *explores* at a constant rate (after a warm-up). When its held-out objective has not
 improved for a share of the steps so far, or steps run out, it *anneals*: the rate falls
-linearly to 0, over a share of the steps its best state took. So the length follows the data:
+linearly to 0, over a share of the steps its best state took, and its size stays as it is. So the length follows the data:
 a small noisy table that peaks after 100 steps is done after 400, and a hard one trains on.
 """
 
@@ -66,7 +66,12 @@ class Schedule:
 
     def is_steady(self, step):
         """Tell whether no rate changes before the next `turn`."""
-        return step >= WARM_UP and not np.isfinite(self.anneal_start).any()
+        return step >= WARM_UP and not self.settled.any()
+
+    @property
+    def settled(self):
+        """Tell which networks have turned to their anneal, a bool array."""
+        return np.isfinite(self.anneal_start)
 
     def observe(self, step, objective):
         """Record held-out objectives (nan: none); return which are the best so far.
@@ -87,7 +92,7 @@ class Schedule:
         if not self.anneal:
             self.anneal_start[stuck] = -np.inf
             return np.zeros_like(stuck)
-        reach = np.where(self.watched, self.best_step, self.limit)
+        reach = np.where(self.watched, self.best_step, 0)
         length = np.maximum(np.maximum(ANNEAL_STEPS, ANNEAL_SHARE * reach), self.epoch_steps)
         length = np.minimum(length, 0.5 * self.limit)
         due = np.isinf(self.anneal_start) & (stuck | (step + length >= self.limit))

@@ -108,7 +108,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         else with them.
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
-    n_knots : int, default=8
+    n_knots : int, default=7
         Most knots of that encoding, the smallest and the largest value included.
     max_levels : int, default=64
         A column with more levels than this keeps the most frequent ones and pools all others,
@@ -152,7 +152,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         *,
         categorical_features="from_dtype",
         encoding="none",
-        n_knots=8,
+        n_knots=7,
         max_levels=64,
         dtype=np.float64,
     ):

@@ -198,7 +198,7 @@ class Training:
         """Take one step in the weights and, once a cycle, one in N."""
         networks, target, weight = self.networks, rows.target.mT, rows.weight
         measuring = self.step % CYCLE == 0
-        scouting = measuring and self.size_gates is not None
+        scouting = measuring and self.scouts
         if scouting:
             loss_at_end = value(
                 networks.weights,
@@ -256,25 +256,28 @@ class Training:
         self.utility_weight = SIZE_MEMORY * self.utility_weight + (1.0 - SIZE_MEMORY)
 
     def _resize(self):
-        """Move N down the gradient of J; it anneals with the weights."""
-        networks, rates = self.networks, self.schedule.rate(self.step)
+        """Move N of the networks that explore down the gradient of J."""
+        networks, settled = self.networks, self.schedule.settled.tolist()
+        if all(settled):
+            return
         # Plain floats: a few networks take less time than one operation on arrays.
         sizes, utilities = networks.size.tolist(), self.utility.tolist()
-        members = zip(sizes, utilities, self.size_penalty.tolist(), rates, strict=True)
+        members = zip(sizes, utilities, self.size_penalty.tolist(), settled, strict=True)
         networks.size = np.array([
-            next_size(size, u / self.utility_weight, price, self.target_size,
-                      SIZE_VELOCITY * rate, networks.max_size)
-            for size, u, price, rate in members
+            size if stays else next_size(size, u / self.utility_weight, price, self.target_size,
+                                         SIZE_VELOCITY, networks.max_size)
+            for size, u, price, stays in members
         ])  # fmt: skip
-        if networks.follow_size():
+        if networks.follow_size(settled):
             self._aim()
         else:
             self.size_gates = networks.gates(networks.size)
 
     def _aim(self):
-        """Set the gates of the two ends of the window."""
+        """Set the gates of the two ends of the windows; tell whether there are scouts."""
         self.size_gates = self.networks.gates(self.networks.size)
         self.end_gates = self.networks.gates(self.networks.end)
+        self.scouts = bool((self.networks.size < self.networks.end).any())
 
     # ---------------------------------------------------------------- judging
     def _validate(self):
@@ -329,16 +332,18 @@ class Training:
             self.results[self.members[position]] = state._replace(sharpness=sharpness)
 
     def _turn(self):
-        """Send networks back to their best to anneal; let finished ones go."""
-        back = np.flatnonzero(self.schedule.turn(self.step))
-        for position in back:
+        """Send networks back to their best to anneal, at a whole N; let finished ones go."""
+        before = self.schedule.settled
+        for position in np.flatnonzero(self.schedule.turn(self.step)):
             self.networks.load(position, self.results[self.members[position]])
+        turned = self.schedule.settled & ~before
+        self.networks.size[turned] = np.rint(self.networks.size[turned])
         done = self.schedule.finished(self.step)
         self.limited |= self.schedule.limited(self.step).any()
         if done.any():
             self._leave(done)
-        if done.any() or len(back):
-            self.networks.follow_size()
+        if done.any() or turned.any():
+            self.networks.follow_size(self.schedule.settled)
             self._aim()
 
     def _leave(self, done):

@@ -39,6 +39,8 @@ VARIANTS = {
     "price 1e-3": {"size_penalty": 1e-3},
     "price 1e-5": {"size_penalty": 1e-5},
     "half the anneal": {"_schedule.ANNEAL_SHARE": 0.4, "_schedule.ANNEAL_STEPS": 100},
+    "growth nearly twice as fast": {"_training.SIZE_VELOCITY": 0.05},
+    "no temperature": {"_calibration.LOWEST": 0.0, "_calibration.HIGHEST": 0.0},
     "no average of weights": {"_optimizer.AVERAGE_DECAY": 0.0},
     "Adam's beta2 0.999": {"_optimizer.BETA2": 0.999},
 }
