@@ -51,7 +51,7 @@ class LateMatrix:
 
     def __init__(self, table, X, index=None, width=None, with_ones=False):
         self.table, self.X, self.with_ones = table, X, with_ones
-        self.index = np.arange(X.shape[0]) if index is None else index
+        self.index = np.arange(X.shape[0], dtype=np.int32) if index is None else index
         self.width = table.n_features_out_ if width is None else width
 
     @property

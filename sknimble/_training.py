@@ -200,21 +200,12 @@ class Training:
         measuring = self.step % CYCLE == 0
         scouting = measuring and self.scouts
         if scouting:
-            loss_at_end = value(
-                networks.weights,
-                rows.X,
-                target,
-                weight,
-                self.end_gates,
-                self.activation,
-                self.loss,
-            )
+            at_end = networks.weights, rows.X, target, weight, self.end_gates
+            loss_at_end = value(*at_end, self.activation, self.loss)
         weights, out, gates = networks.weights, networks.gradient, self.end_gates
         if self.step % 2 == 0:
             weights, out, gates = self._at_size()
-        raw = gradient(
-            weights, rows.X, target, weight, gates, self.activation, self.loss, out
-        )  # fmt: skip
+        raw = gradient(weights, rows.X, target, weight, gates, self.activation, self.loss, out)
         # Without scouts the utility is 0 whatever the losses: one an epoch is for the record.
         if scouting or (measuring and self.unmeasured):
             self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
