@@ -28,7 +28,7 @@ def main():
     alone = search.fit(X, y).cv_results_["mean_test_score"]
     print(f"one process  {time.perf_counter() - start:5.1f} s")
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         with Client(cluster), joblib.parallel_config("dask", n_jobs=-1):
             start = time.perf_counter()
             spread = search.fit(X, y).cv_results_["mean_test_score"]

@@ -236,6 +236,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             Z, target, weight = merge_equal_rows(Z, target, weight)
         if begin:
             self._loss = self._make_loss(target).fit(target, weight)
+        if Z.dtype == np.float32:  # every network has its own copy: in half the memory
+            weight = (weight / weight.max()).astype(np.float32)
         return Z, target, weight
 
     def _fit_table(self, X, weight):

@@ -73,8 +73,6 @@ def start_training(
     fold = np.arange(k) if fold is None else np.asarray(fold)
     target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
-    if X.dtype == np.float32:  # whose range a weight may not have, but its share has
-        weight = (weight / weight.max()).astype(np.float32)
     train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,

@@ -167,7 +167,7 @@ def test_every_figure_regenerates_in_a_hurry(script, tmp_path):
         [sys.executable, "-W", "error", PAPER / script, "--quick", "--output", tmp_path],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         check=True,
-        timeout=60,
+        timeout=300,  # of a script that hangs
         capture_output=True,
     )
     (figure,) = tmp_path.glob("*.png")

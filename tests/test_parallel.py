@@ -42,7 +42,7 @@ def test_a_search_on_dask_finds_the_same_scores_to_the_last_bit(data, alone):
     distributed = pytest.importorskip("distributed")
     cluster = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
     with (
-        distributed.LocalCluster(**cluster, dashboard_address=None) as local,
+        distributed.LocalCluster(**cluster, dashboard_address=":0") as local,
         distributed.Client(local),
         joblib.parallel_config("dask", n_jobs=-1),
     ):
