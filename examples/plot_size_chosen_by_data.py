@@ -95,13 +95,14 @@ def units(X, y, **settings):
 
 
 def draw(axes, models, title):
-    """Draw N over the steps of training."""
-    for name, model in models.items():
-        axes.plot(
-            [row.epoch for row in model.history_], [row.size for row in model.history_], label=name
-        )
+    """Draw N of every network over the epochs of training, those of a fit in one colour."""
+    for number, (name, model) in enumerate(models.items()):
+        record = pd.DataFrame(model.history_)
+        for member, rows in record.groupby("member"):
+            label = None if member else name
+            axes.plot(rows["epoch"], rows["size"], color=f"C{number}", label=label, lw=1)
     axes.set(xlabel="epoch", title=title, yscale="symlog", xscale="log")
-    axes.set_ylabel("size weight N")
+    axes.set_ylabel("size weight N of each network")
     axes.legend(fontsize=8)
 
 

@@ -1,6 +1,6 @@
 """The matrix of a large table, encoded a few rows at a time, when they are read.
 
-Encoded, a table can be many times its own size: a column of numbers becomes seven. Where that
+Encoded, a table can be many times its own size: a column of numbers becomes nine. Where that
 would be much, rows stay as they came, and each batch is encoded anew.
 """
 

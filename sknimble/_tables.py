@@ -108,7 +108,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         else with them.
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
-    n_knots : int, default=7
+    n_knots : int, default=9
         Most knots of that encoding, the smallest and the largest value included.
     max_levels : int, default=64
         A column with more levels than this keeps the most frequent ones and pools all others,
@@ -139,7 +139,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     one, infinite.
 
     The encoding splits the range of a column at its quantiles and has one column per piece: how
-    far along the piece x is, from 0 to 1, less the same for m.
+    far along the piece x is, from 0 to 1, less the same for m. For the quantiles no value counts
+    more than one piece: a column that is mostly zeros is split among its other values.
 
     References
     ----------
@@ -152,7 +153,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         *,
         categorical_features="from_dtype",
         encoding="none",
-        n_knots=7,
+        n_knots=9,
         max_levels=64,
         dtype=np.float64,
     ):
@@ -579,8 +580,20 @@ def _summarise(values, weight, n_knots):
     knots = np.empty(0)
     if n_knots and n_distinct > _FEW_VALUES:
         n_pieces = min(n_knots - 1, n_distinct // 4)
-        knots = np.unique(_quantiles(values, weight, np.arange(n_pieces + 1) / n_pieces))
+        knots = _knots(values, weight, n_pieces)
     return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
+
+
+def _knots(ordered, weight, n_pieces):
+    """Return quantiles of a column in which no value counts for more than one piece.
+
+    Else a column that is mostly zeros would have most of its knots at zero.
+    """
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    weight = np.ones(len(ordered)) if weight is None else weight
+    mass = np.add.reduceat(weight, first)
+    mass = np.minimum(mass, mass.sum() / n_pieces)
+    return np.unique(_quantiles(ordered[first], mass, np.arange(n_pieces + 1) / n_pieces))
 
 
 def _sort(values, weight, kind="quicksort"):

@@ -313,6 +313,14 @@ def test_encoding_spans_piecewise_linear_functions():
     np.testing.assert_allclose(fitted, target, atol=4 * np.finfo(np.float32).eps)
 
 
+def test_a_column_of_zeros_is_split_among_its_other_values():
+    x = np.append(np.zeros(900), np.arange(1.0, 101.0))
+    ramps = encode(x[:, None], encoding="piecewise", n_knots=5)[:, 1:].T
+    inside = [np.count_nonzero((0 < ramp) & (ramp < 1)) for ramp in ramps]
+    assert len(inside) > 1  # by quantiles of all rows one piece would span them all
+    assert min(inside) > 20
+
+
 def test_columns_of_few_values_are_not_encoded():
     X = np.tile(np.arange(16.0), 10)[:, None]
     assert encode(X, encoding="piecewise").shape[1] == 1
