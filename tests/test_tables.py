@@ -318,7 +318,7 @@ def test_a_column_of_zeros_is_split_among_its_other_values():
     ramps = encode(x[:, None], encoding="piecewise", n_knots=5)[:, 1:].T
     inside = [np.count_nonzero((0 < ramp) & (ramp < 1)) for ramp in ramps]
     assert len(inside) > 1  # by quantiles of all rows one piece would span them all
-    assert min(inside) > 20
+    assert min(inside) >= 10
 
 
 def test_columns_of_few_values_are_not_encoded():
