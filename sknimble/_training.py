@@ -9,6 +9,7 @@ when it is done.
 
 import math
 import time
+from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from itertools import chain
@@ -29,6 +30,7 @@ CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and mo
 SIZE_VELOCITY = 0.03  # largest change of log N per cycle
 SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
 IDLE_WEIGHTS = 4000  # fewer cost less to compute than to leave out
+WORK_OF_A_THREAD = 20_000_000  # products a step; for less, threads wait longer than they work
 
 
 @dataclass
@@ -41,6 +43,19 @@ class HeldOut:
 
 class Divergence(ValueError):
     """The loss is no longer finite."""
+
+
+@contextmanager
+def at_most_threads(n_threads):
+    """Let this thread's operations use so many threads at most, for a while."""
+    before = torch.get_num_threads()
+    if before > n_threads:
+        torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        if before > n_threads:
+            torch.set_num_threads(before)
 
 
 class Training:
@@ -175,9 +190,15 @@ class Training:
             self._judge_linear()
         while len(self.members):
             # Dispatch costs a quarter less in this mode. It must end before anyone else runs.
-            with torch.inference_mode():
+            with torch.inference_mode(), at_most_threads(1 + self._work() // WORK_OF_A_THREAD):
                 records = self._pass()
             yield records
+
+    def _work(self):
+        """Return the products of numbers that a step takes, forward."""
+        networks, rows = self.networks, len(self.train) // self.batches.n_batches
+        width = networks.n_inputs + (networks.depth - 1) * networks.capacity + networks.n_outputs
+        return networks.n_networks * networks.capacity * width * rows
 
     def _pass(self):
         """Go through the rows once and judge the networks; return their records."""

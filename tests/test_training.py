@@ -1,5 +1,7 @@
 """Training descends the objective, keeps the best state, and a batch of networks is each alone."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from sknimble._losses import CrossEntropy, SquaredError
 from sknimble._predictor import FittedNetwork
 from sknimble._size import size_loss
 from sknimble._start import start_training
-from sknimble._training import WARM_UP, Divergence
+from sknimble._training import WARM_UP, Divergence, Training, at_most_threads
 
 # A constant rate, for as many epochs as asked for: what is learned does not hang on the schedule.
 STEADY = {"anneal": False, "learning_rate": 2e-2}
@@ -371,3 +373,34 @@ def test_a_loss_that_is_no_number_ends_in_a_divergence(learning_rate, held_out, 
             waves(), held_out=held_out, learning_rate=learning_rate, batch_size=batch_size,
             max_iter=300,
         )  # fmt: skip
+
+
+# ------------------------------------------------------------------ threads
+@pytest.mark.parametrize("fails", [False, True])
+def test_small_networks_train_in_one_thread_and_leave_the_number_as_it_was(monkeypatch, fails):
+    training, seen = start(waves(200), max_iter=3), []
+
+    def passing(self):
+        seen.append(torch.get_num_threads())
+        if fails:
+            raise RuntimeError
+        return one_pass(self)
+
+    one_pass = Training._pass
+    monkeypatch.setattr(Training, "_pass", passing)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError) if fails else nullcontext():
+            for _ in training.epochs():
+                assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
+def test_the_number_of_threads_is_never_raised():
+    before = torch.get_num_threads()
+    with at_most_threads(before + 7):
+        assert torch.get_num_threads() == before
