@@ -156,10 +156,10 @@ class Batches:
     def _orders(self, seed):
         """Return the rows of each group in random order, which depends on their number alone."""
         own = [self.own[group] for group in self.groups]
-        orders = {
-            n: np.random.default_rng(seed).permutation(np.arange(n, dtype=POSITION))
-            for n in set(map(len, own))
-        }
+        orders = {}
+        for n in set(map(len, own)):
+            generator = torch.Generator().manual_seed(seed)
+            orders[n] = torch.randperm(n, generator=generator, dtype=torch.int32).numpy()
         return [rows[orders[len(rows)]] for rows in own]
 
     def _rows_of(self, group):

@@ -37,11 +37,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Factor of the weights of the rows of each class, by label; classes not named have 1.
         "balanced" gives all classes the same weight. With several labels per row the factors
         of all labels are multiplied.
-    size_penalty : float, default=7e-5
-        Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
-        neuron stays that lowers the loss by 0.0001 of what there is to explain.
-    initial_size : float, default=8
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`.
+    size_penalty : float, default=1e-3
+        Price of one neuron, as a share of the loss: with 1e-3 a neuron stays that lowers the
+        loss, whatever is left of it, by a thousandth.
+    initial_size : float, default=None
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 32,
+        or `max_size` if that is less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None
@@ -169,7 +170,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     }
 
     def __init__(
-        self, *, class_weight=None, size_penalty=7e-5, initial_size=8, max_size=512,
+        self, *, class_weight=None, size_penalty=1e-3, initial_size=None, max_size=512,
         target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
         categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
         alpha=0.02, batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ._size import FLOOR
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -24,18 +26,19 @@ class Epoch:
     epoch : int
         Number of the epoch, from 1.
     loss : float
-        The objective: ``data_loss + size_loss``.
+        ``data_loss + size_loss``.
     data_loss : float
         Loss on the training rows, normalised: a constant prediction scores about 1.
     size_loss : float
-        What the size costs, in the same unit.
+        What the size costs, in the same unit: the size loss of J, a share of the loss, times
+        ``data_loss + 0.01``.
     validation_loss : float
         Normalised loss on the held-out rows, of a classifier at its best sharpness; nan when
         there are none.
     size : float
         The size weight N, in neurons.
     utility : float
-        u, the normalised loss that one more neuron saves.
+        u, the share of the loss that one more neuron saves.
     learning_rate : float
         Step size of the weights at the end of the epoch.
     seconds : float
@@ -56,13 +59,14 @@ class Epoch:
     member: int = 0
 
 
-# Bits of the mantissa that are worth their place in a file: four digits, and three of a time.
-_BITS = {"seconds": 10, "epoch": 23, "member": 23}
+# Bits of the mantissa that are worth their place in a file: four digits, and two of a time or of
+# the noisy utility.
+_BITS = {"seconds": 6, "utility": 8, "epoch": 23, "member": 23}
 _STORED = [field.name for field in fields(Epoch) if field.name != "loss"]
 
 
 def pack(history: Sequence[Epoch]) -> bytes:
-    """Return the records as bytes: four digits of every number, 3 to 15 bytes a record.
+    """Return the records as bytes: up to four digits of every number, 3 to 15 bytes a record.
 
     Consecutive epochs of a network resemble each other, so differences are stored, and bytes of
     the same significance side by side, before they are compressed.
@@ -92,6 +96,6 @@ def unpack(packed: bytes) -> list[Epoch]:
 
 
 def _divisor(table):
-    """Return the sizes in a table of records, 1 where they are 0."""
-    size = table[_STORED.index("size")]
-    return np.where(size > 0.0, size, np.float32(1.0))
+    """Return what turns size losses of a table of records into the price of a neuron."""
+    size, data_loss = (table[_STORED.index(name)] for name in ("size", "data_loss"))
+    return np.where(size > 0.0, size * (data_loss + np.float32(FLOOR)), np.float32(1.0))

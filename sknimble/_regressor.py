@@ -31,11 +31,12 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     quantile : float or list of float, default=0.5
         Levels between 0 and 1 that ``loss="quantile"`` predicts: one number for every output,
         or a list for one output, which makes one column per level. The columns never cross.
-    size_penalty : float, default=7e-5
-        Price of one neuron, in units of the loss of the best constant prediction: with 1e-4 a
-        neuron stays that lowers the loss by 0.0001 of what there is to explain.
-    initial_size : float, default=8
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`.
+    size_penalty : float, default=1e-3
+        Price of one neuron, as a share of the loss: with 1e-3 a neuron stays that lowers the
+        loss, whatever is left of it, by a thousandth.
+    initial_size : float, default=None
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 32,
+        or `max_size` if that is less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None
@@ -180,7 +181,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     }
 
     def __init__(
-        self, *, loss="squared_error", quantile=0.5, size_penalty=7e-5, initial_size=8,
+        self, *, loss="squared_error", quantile=0.5, size_penalty=1e-3, initial_size=None,
         max_size=512, target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
         categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
         alpha=0.02, batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10,

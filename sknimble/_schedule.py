@@ -14,7 +14,7 @@ import numpy as np
 WARM_UP = 40  # steps of rising learning rate, in which no size is judged
 PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
-ANNEAL_STEPS, ANNEAL_SHARE = 200, 0.8  # the anneal, as a share of the best step
+ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
 FIXED_STEPS = 600  # length of a training with nothing to watch
 
 
@@ -80,10 +80,10 @@ class Schedule:
         What replaces the first candidate, the linear model, must be better by ``tol``: less
         than that is luck.
         """
-        first = (self.best_step == self.first_step) & np.isfinite(self.best)
-        better = objective < self.best - self.tol * np.where(first, np.abs(self.best), 0.0)
+        first = self.best_step == self.first_step
+        better = objective < self.best - self.tol * first
         self.best[better], self.best_step[better] = objective[better], step
-        marked = objective < self.mark * (1.0 - self.tol * np.sign(self.mark))
+        marked = objective < self.mark - self.tol
         self.mark[marked], self.mark_step[marked] = objective[marked], step
         return better
 

@@ -30,6 +30,7 @@ from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000
+INITIAL_SIZE = 32
 
 
 def takes_pieces(estimator):
@@ -47,7 +48,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints: dict = {
         "size_penalty": [Interval(Real, 0, None, closed="left")],
-        "initial_size": [Interval(Real, 0, None, closed="left")],
+        "initial_size": [Interval(Real, 0, None, closed="left"), None],
         "max_size": [Interval(Integral, 0, None, closed="left")],
         "target_size": [Interval(Real, 0, None, closed="left"), None],
         "n_hidden_layers": [Interval(Integral, 1, 3, closed="both")],
@@ -205,6 +206,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                     "raise max_size"
                 )
 
+    def _initial_size(self):
+        """Return the N that every network starts from."""
+        default = self.initial_size is None
+        return float(min(INITIAL_SIZE, self.max_size) if default else self.initial_size)
+
     def _check_rows(self, X, y, sample_weight, name="y"):
         """Return y as an array and float weights, checked against X."""
         y = self._check_target(y, name)
@@ -271,7 +277,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if begin:
             rng = check_random_state(self.random_state)
             self._seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
-            self._sizes = np.full(k, float(self.initial_size))
+            self._sizes = np.full(k, self._initial_size())
         _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
         if validation is None and hold_out and self._stops_early(n):

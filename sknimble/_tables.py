@@ -565,7 +565,8 @@ def _summarise(values, weight, n_knots):
     """Return the centre, the scale and the knots of a column of numbers."""
     present = ~np.isnan(values)
     weight = None if weight is None else weight[present]
-    values, weight = _sort(values[present].astype(np.float64), weight)
+    values, weight = _sort(values[present], weight)  # float32 takes half the time
+    values = values.astype(np.float64)
     if not len(values):
         return 0.0, np.inf, np.empty(0)
     n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])

@@ -24,7 +24,7 @@ from ._history import Epoch
 from ._network import forward, gradient, value
 from ._optimizer import adamw_step
 from ._schedule import WARM_UP, Schedule
-from ._size import BLOCK, next_size, size_loss, utility
+from ._size import BLOCK, FLOOR, log_of_loss, next_size, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
 SIZE_VELOCITY = 0.03  # largest change of log N per cycle
@@ -338,7 +338,7 @@ class Training:
 
     def _judge(self, validation):
         """Keep the state of every network that is the best of its held-out objectives."""
-        better = self.schedule.observe(self.step, validation + self._price())
+        better = self.schedule.observe(self.step, log_of_loss(validation) + self._price())
         for position in np.flatnonzero(better):
             state, sharpness = self.networks.state(position), float(self.sharpness[position])
             self.results[self.members[position]] = state._replace(sharpness=sharpness)
@@ -404,13 +404,13 @@ class Training:
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""
-        price, rates = self._price(), self.learning_rates()
+        rates, size_cost = self.learning_rates(), self._price() * (self.data_loss + FLOOR)
         return {
             int(member): Epoch(
                 epoch=self.epoch,
-                loss=float(self.data_loss[i] + price[i]),
+                loss=float(self.data_loss[i] + size_cost[i]),
                 data_loss=float(self.data_loss[i]),
-                size_loss=float(price[i]),
+                size_loss=float(size_cost[i]),
                 validation_loss=float(validation[i]),
                 size=float(self.networks.size[i]),
                 utility=float(self.utility[i] / self.utility_weight),

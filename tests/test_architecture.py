@@ -35,9 +35,9 @@ ORDER = [
     "_predictor",
     "_late",
     "_losses",
-    "_size",
     "_continue",
     "_history",
+    "_size",
     "_callbacks",
 ]
 

@@ -174,7 +174,7 @@ def test_resized_to_nothing_an_estimator_is_linear(n_hidden_layers):
 
 
 def test_resizing_leaves_smaller_networks_as_they_are():
-    model, X, _ = fitted(NimbleRegressor)
+    model, X, _ = fitted(NimbleRegressor, initial_size=8)
     sizes = [one.n_hidden_ for one in model.estimators_]
     assert len(set(sizes)) > 1
     middle = sorted(sizes)[1]

@@ -278,11 +278,11 @@ def test_prices_are_sorted_and_distinct():
 def test_an_automatic_grid_begins_where_no_neuron_pays(size_penalties, n_penalties):
     X, y = table(NimbleRegressor)
     path = nimble_path(
-        X, y, estimator=NimbleRegressor(**SHORT | {"max_iter": 400}),
+        X, y, estimator=NimbleRegressor(**SHORT | {"max_iter": 1000}),
         size_penalties=size_penalties, cv=2,
     )  # fmt: skip
     assert len(path.size_penalties) == n_penalties
-    assert path.size_penalties[0] == pytest.approx(1000 * path.size_penalties[-1])
+    assert path.size_penalties[0] == pytest.approx(10_000 * path.size_penalties[-1])
     assert (path.sizes[0] == 0).all()
     assert (path.sizes[-1] > 0).all()
 

@@ -225,7 +225,7 @@ def test_from_nothing_a_network_finds_the_neurons_it_needs(n_hidden_layers, reci
     linear = Ridge().fit(X[:300], y[:300])
     assert linear.score(X[300:], y[300:]) < 0.3
     assert model.n_hidden_ >= 3
-    assert model.score(X[300:], y[300:]) > 0.8
+    assert model.score(X[300:], y[300:]) > 0.7
 
 
 # ------------------------------------------------------------------ rows and weights
