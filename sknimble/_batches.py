@@ -233,16 +233,19 @@ class Batches:
         """Yield batches in which every group has rows of its own; the fewer are padded."""
         if self._cuts is None:
             self._cuts = self._cut()
-        places, sizes, share, slot, runs = self._cuts
-        index = np.stack([order[place] for order, place in zip(orders, places, strict=True)], 1)
-        index = torch.as_tensor(index, device=slot.device)
-        n_rows = index[0].numel() if runs else len(slot) * index.shape[2]
+        starts, sizes, share, slot, runs = self._cuts
+        longest = int(sizes.max())
+        n_rows = longest * (len(runs) if runs else len(slot))
         per_slab = max(1, self._slab_rows() // n_rows)
-        within = torch.arange(index.shape[2], device=slot.device)
+        within = torch.arange(longest, device=slot.device)
         for first in range(0, self.n_batches, per_slab):
-            slab = index[first : first + per_slab]
-            target, weight = self._gather_targets(slab)
             cut = slice(first, first + per_slab)
+            slab = [
+                order[np.minimum(start[cut, None] + np.arange(longest), len(order) - 1)]
+                for order, start in zip(orders, starts, strict=True)
+            ]  # fmt: skip
+            slab = torch.as_tensor(np.stack(slab, axis=1), device=slot.device)
+            target, weight = self._gather_targets(slab)
             weight = weight * share[cut, :, None] * (within < sizes[cut, :, None])
             X = self._gather(slab if runs else slab.index_select(1, slot))
             for at_X, at_target, at_weight in zip(X, target, weight, strict=True):
@@ -254,8 +257,8 @@ class Batches:
 
         Returns
         -------
-        places : list of ndarray of int, shape (n_batches, B)
-            Per group, which of its rows; where a batch is padded, any.
+        starts : ndarray of int, shape (n_groups, n_batches)
+            Where the batches of each group begin.
         sizes : Tensor of int, shape (n_batches, K)
             Rows of each batch that are not padding.
         share : Tensor of shape (n_batches, K)
@@ -268,13 +271,11 @@ class Batches:
         counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
         sizes = np.diff(edges, axis=0)
-        within = np.arange(sizes.max(), dtype=POSITION)
-        last = (counts[:, None] - 1).astype(POSITION)
-        places = np.minimum(edges[:-1, :, None].astype(POSITION) + within, last)
+        runs = self._runs(sizes.max())
         slot = torch.as_tensor(self.slot, device=self.rows.target.device)
         share = self._tensor(self.scale / np.maximum(sizes, 1)[:, self.slot])
         sizes = torch.as_tensor(sizes[:, self.slot], device=slot.device)
-        return list(places.swapaxes(0, 1)), sizes, share, slot, self._runs(len(within))
+        return edges[:-1].T, sizes, share, slot, runs
 
     def _runs(self, n_rows):
         """Return the networks of each group as slices, if products by group are worth it."""

@@ -73,7 +73,9 @@ def start_training(
     fold = np.arange(k) if fold is None else np.asarray(fold)
     target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
-    train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
+    scale, share = normalisers(loss, target, weight, fold)
+    trains = True if held_out is None else ~held_out
+    train_weight = np.multiply(weight, trains, dtype=X.dtype)
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
         gain=1.0, dtype=_torch_dtype(X), device=device,
@@ -82,7 +84,7 @@ def start_training(
         start_linear(networks, X[:, :n_plain], target, train_weight, loss, fold)
     parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     train, group = _training_rows(X, target, train_weight, fold, device)
-    scale, share = normalisers(loss, target, weight, fold)
+    del train_weight  # K numbers a row, of which training needs no copy
     if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
         scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
     options["learning_rate"] = options["learning_rate"] * share
@@ -199,7 +201,8 @@ def _training_rows(X, target, weight, fold, device):
     groups, group = _groups(weight, target, fold), np.empty(len(fold), dtype=int)
     for number, (members, _, _) in enumerate(groups):
         group[members] = number
-    weight = np.stack([rows for _, rows, _ in groups])
+    if len(groups) < len(weight):
+        weight = np.stack([rows for _, rows, _ in groups])
     if target.ndim == 3:
         target = np.stack([own_target for _, _, own_target in groups])
     return make_rows(X, target, weight, device), group
@@ -250,7 +253,7 @@ def _held_out_parts(X, target, weight, held_out, fold, validation, device):
         return [HeldOut(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
     if held_out is None:
         return []
-    judging = np.where(held_out, weight, 0.0)
+    judging = np.multiply(weight, held_out, dtype=X.dtype)
     return [
         HeldOut(members, make_rows(X, own_target, rows[None], device))
         for members, rows, own_target in _groups(judging, target, fold)

@@ -109,7 +109,7 @@ class Training:
         anneal=True,
     ):  # fmt: skip
         k = networks.n_networks
-        self.networks, self.loss, self.train, self.held_out = networks, loss, train, held_out
+        self.networks, self.loss, self.held_out = networks, loss, held_out
         self.activation, self.target_size = activation, target_size
         self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,)).copy()
         self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
@@ -127,6 +127,11 @@ class Training:
         self.sharpness = np.ones(k)
         self.limited = False
         self._aim()
+
+    @property
+    def train(self):
+        """The rows of all groups; their weights only where not all are equal."""
+        return self.all_batches.rows
 
     # ---------------------------------------------------------------- stop and go on
     def stop(self):
