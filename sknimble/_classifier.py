@@ -37,11 +37,11 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Factor of the weights of the rows of each class, by label; classes not named have 1.
         "balanced" gives all classes the same weight. With several labels per row the factors
         of all labels are multiplied.
-    size_penalty : float, default=1e-3
-        Price of one neuron, as a share of the loss: with 1e-3 a neuron stays that lowers the
-        loss, whatever is left of it, by a thousandth.
+    size_penalty : float, default=1e-4
+        Price of one neuron, in normalised loss (see Notes): the least that a neuron must
+        save to stay.
     initial_size : float, default=None
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 32,
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 8,
         or `max_size` if that is less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
@@ -71,7 +71,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         rows, at least 32 and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
-    tol : float, default=1e-2
+    tol : float, default=5e-3
         Share by which the held-out objective must improve to count as an improvement.
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
@@ -125,10 +125,11 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
                   + \mathrm{size\_penalty} \cdot N
 
-    in the weights w and in N. L(w, s) is the loss with the first s neurons awake, divided by
-    that of the best constant prediction, so that a price means the same whatever the loss, its
-    units and the number of rows. W is a window of a quarter of N and some neurons more. With
-    `target_size` the price is ``size_penalty * (N - target_size)**2``.
+    in the weights w and in N. L(w, s), the normalised loss, is the square root of the loss with
+    the first s neurons awake, divided by that of the best constant prediction: a price means
+    the same whatever the loss, its units and the number of rows. W is a window of a quarter of
+    N and some neurons more. With `target_size` the price is
+    ``size_penalty * (N - target_size)**2``.
 
     The loss is cross-entropy: of a logit for two classes, of a softmax for more, and the mean over
     labels of that of their logits for several labels per row. The best constant prediction is
@@ -170,10 +171,10 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     }
 
     def __init__(
-        self, *, class_weight=None, size_penalty=1e-3, initial_size=None, max_size=512,
+        self, *, class_weight=None, size_penalty=1e-4, initial_size=None, max_size=512,
         target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
         categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
-        alpha=0.02, batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10,
+        alpha=0.02, batch_size="auto", max_iter=1000, tol=5e-3, n_iter_no_change=10,
         early_stopping="auto", validation_fraction=0.15, warm_start=False, device="cpu",
         random_state=None, verbose=0,
     ):  # fmt: skip

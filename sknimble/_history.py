@@ -12,8 +12,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ._size import FLOOR
-
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -26,19 +24,18 @@ class Epoch:
     epoch : int
         Number of the epoch, from 1.
     loss : float
-        ``data_loss + size_loss``.
+        The objective: ``data_loss + size_loss``.
     data_loss : float
         Loss on the training rows, normalised: a constant prediction scores about 1.
     size_loss : float
-        What the size costs, in the same unit: the size loss of J, a share of the loss, times
-        ``data_loss + 0.01``.
+        What the size costs, in the same unit.
     validation_loss : float
         Normalised loss on the held-out rows, of a classifier at its best sharpness; nan when
         there are none.
     size : float
         The size weight N, in neurons.
     utility : float
-        u, the share of the loss that one more neuron saves.
+        u, the normalised loss that one more neuron saves.
     learning_rate : float
         Step size of the weights at the end of the epoch.
     seconds : float
@@ -96,6 +93,6 @@ def unpack(packed: bytes) -> list[Epoch]:
 
 
 def _divisor(table):
-    """Return what turns size losses of a table of records into the price of a neuron."""
-    size, data_loss = (table[_STORED.index(name)] for name in ("size", "data_loss"))
-    return np.where(size > 0.0, size * (data_loss + np.float32(FLOOR)), np.float32(1.0))
+    """Return the sizes in a table of records, 1 where they are 0."""
+    size = table[_STORED.index("size")]
+    return np.where(size > 0.0, size, np.float32(1.0))

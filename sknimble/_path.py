@@ -26,10 +26,10 @@ from ._classifier import NimbleClassifier
 from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
-from ._size import utility, window_end
+from ._size import normalised, window_end
 
 N_PENALTIES = 8
-LOWEST_SHARE = 1e-4  # of the highest penalty of an automatic grid, the lowest
+LOWEST_SHARE = 1e-3  # of the highest penalty of an automatic grid, the lowest
 TIE = 1e-8  # scores that differ by less differ by rounding
 
 
@@ -69,7 +69,7 @@ def nimble_path(
         All other parameters; None is ``NimbleRegressor()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
         Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        no neuron could pay, and ends at a ten-thousandth of that; None for 8.
+        no neuron could pay, and ends at a thousandth of that; None for 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's: an int is a number of folds, stratified for classes.
     scoring : str or callable, default=None
@@ -192,7 +192,7 @@ class _Folds:
         model, weight = self.model, self.weights.mean(axis=0)
         Z = self.Z[:, : model._table.n_plain_features_]
         left = linear_loss(model._loss, Z, model._loss.encode(self.target), weight)
-        return utility(max(left, 1e-6), 0.0, 0.0, window_end(0.0, max(1, model.max_size)))
+        return normalised(max(left, 1e-9)) / window_end(0.0, max(1, model.max_size))
 
     def train(self, penalties):
         """Train one estimator per price and fold; return them, fitted, a list per price."""
@@ -419,7 +419,7 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
         ``NimbleRegressor()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
         Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        no neuron could pay, and ends at a ten-thousandth of that; None for 8.
+        no neuron could pay, and ends at a thousandth of that; None for 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's.
     scoring : str or callable, default=None
@@ -485,7 +485,7 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
         ``NimbleClassifier()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
         Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        no neuron could pay, and ends at a ten-thousandth of that; None for 8.
+        no neuron could pay, and ends at a thousandth of that; None for 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's; an int is a number of stratified folds.
     scoring : str or callable, default=None

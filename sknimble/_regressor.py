@@ -31,11 +31,11 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     quantile : float or list of float, default=0.5
         Levels between 0 and 1 that ``loss="quantile"`` predicts: one number for every output,
         or a list for one output, which makes one column per level. The columns never cross.
-    size_penalty : float, default=1e-3
-        Price of one neuron, as a share of the loss: with 1e-3 a neuron stays that lowers the
-        loss, whatever is left of it, by a thousandth.
+    size_penalty : float, default=1e-4
+        Price of one neuron, in normalised loss (see Notes): with 1e-3 a regressor keeps a
+        neuron that lowers the RMSE by a thousandth of the spread of y.
     initial_size : float, default=None
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 32,
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 8,
         or `max_size` if that is less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
@@ -65,7 +65,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         rows, at least 32 and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
-    tol : float, default=1e-2
+    tol : float, default=5e-3
         Share by which the held-out objective must improve to count as an improvement.
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
@@ -117,10 +117,11 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
                   + \mathrm{size\_penalty} \cdot N
 
-    in the weights w and in N. L(w, s) is the loss with the first s neurons awake, divided by
-    that of the best constant prediction, so that a price means the same whatever the loss, its
-    units and the number of rows. W is a window of a quarter of N and some neurons more. With
-    `target_size` the price is ``size_penalty * (N - target_size)**2``.
+    in the weights w and in N. L(w, s), the normalised loss, is the square root of the loss with
+    the first s neurons awake, divided by that of the best constant prediction: a price means
+    the same whatever the loss, its units and the number of rows. W is a window of a quarter of
+    N and some neurons more. With `target_size` the price is
+    ``size_penalty * (N - target_size)**2``.
 
     With e the error in units of the target's scale, m the prediction and t the target, the loss
     of a row, up to a factor, is
@@ -181,10 +182,10 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     }
 
     def __init__(
-        self, *, loss="squared_error", quantile=0.5, size_penalty=1e-3, initial_size=None,
+        self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=None,
         max_size=512, target_size=None, n_hidden_layers=2, activation="relu", n_estimators=4,
         categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
-        alpha=0.02, batch_size="auto", max_iter=1000, tol=1e-2, n_iter_no_change=10,
+        alpha=0.02, batch_size="auto", max_iter=1000, tol=5e-3, n_iter_no_change=10,
         early_stopping="auto", validation_fraction=0.15, warm_start=False, device="cpu",
         random_state=None, verbose=0,
     ):  # fmt: skip

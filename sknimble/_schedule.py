@@ -80,10 +80,10 @@ class Schedule:
         What replaces the first candidate, the linear model, must be better by ``tol``: less
         than that is luck.
         """
-        first = self.best_step == self.first_step
-        better = objective < self.best - self.tol * first
+        first = (self.best_step == self.first_step) & np.isfinite(self.best)
+        better = objective < self.best * np.where(first, 1.0 - self.tol, 1.0)
         self.best[better], self.best_step[better] = objective[better], step
-        marked = objective < self.mark - self.tol
+        marked = objective < self.mark * (1.0 - self.tol)
         self.mark[marked], self.mark_step[marked] = objective[marked], step
         return better
 

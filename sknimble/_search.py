@@ -4,7 +4,7 @@ from scipy.stats import loguniform
 
 # Searched on a logarithmic scale, because a factor matters and not a difference.
 RANGES = {
-    "size_penalty": (1e-5, 1e-1),
+    "size_penalty": (1e-6, 1e-2),
     "learning_rate_init": (1e-3, 2e-2),
     "alpha": (1e-3, 1.0),
 }

@@ -26,11 +26,12 @@ from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
+from ._size import normalised
 from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000
-INITIAL_SIZE = 32
+INITIAL_SIZE = 8
 
 
 def takes_pieces(estimator):
@@ -522,7 +523,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         curves = [prefix_losses(n, Z, target, weight, self._loss) for n in self._networks]
         longest = max(map(len, curves))
         padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]
-        return np.mean(padded, axis=0) / self._normaliser
+        return np.mean(normalised(np.divide(padded, self._normaliser)), axis=0)
 
     def _with(self, networks, sizes, **attributes):
         """Return a copy of this estimator with other networks."""

@@ -2,21 +2,37 @@
 
 One weight, N, says how many hidden neurons are awake. The network descends
 
-    J(w, N) = (1 / W) * integral_{N}^{N + W} log(L(w, s) + FLOOR) ds  +  size_loss(N)
+    J(w, N) = (1 / W) * integral_{N}^{N + W} L(w, s) ds  +  size_loss(N)
 
-where L(w, s) is the normalised data loss with the first s neurons awake and W is the
-window. By the fundamental theorem of calculus, with W held fixed,
+where L(w, s) is the normalised data loss with the first s neurons awake (see `normalised`)
+and W is the window. By the fundamental theorem of calculus, with W held fixed,
 
-    dJ/dN = -u + size_loss'(N),        u = log((L(w, N) + FLOOR) / (L(w, N + W) + FLOOR)) / W.
+    dJ/dN = -u + size_loss'(N),        u = (L(w, N) - L(w, N + W)) / W.
 
-u is the *utility* of one more neuron: the share of the loss that it saves.
-``docs/sizing.md`` derives every line.
+u is the *utility* of one more neuron. ``docs/sizing.md`` derives every line.
 """
 
 import math
 import sys
 
 import numpy as np
+
+
+def normalised(loss):
+    """Return the normalised loss, of losses divided by that of the best constant prediction.
+
+    Parameters
+    ----------
+    loss : ndarray
+        Losses as shares of the constant's; rounding may leave them just below 0.
+
+    Returns
+    -------
+    ndarray
+        Their square roots. Of a squared error this is the nRMSE: an error in the unit of y,
+        as a share of its spread.
+    """
+    return np.sqrt(np.maximum(loss, 0.0))
 
 
 def step(n, width=1.0):
@@ -80,7 +96,8 @@ def size_loss(size, size_penalty, target_size=None):
     size : float or ndarray
         The size weight N.
     size_penalty : float or ndarray
-        Price per neuron, as a share of the loss (per squared neuron with a target).
+        Price per neuron, in units of the normalised loss (per squared neuron with a
+        target).
     target_size : float, optional
         When given, the size the loss pulls towards.
 
@@ -99,26 +116,6 @@ def size_slope(size, size_penalty, target_size=None):
     if target_size is None:
         return size_penalty + 0.0 * size
     return 2.0 * size_penalty * (size - target_size)
-
-
-# A normalised loss that is as good as none: what is saved below it counts for less and less.
-FLOOR = 0.01
-
-
-def log_of_loss(loss):
-    """Return the data's part of J, the log of a normalised loss above `FLOOR`.
-
-    Parameters
-    ----------
-    loss : float or ndarray
-        1 is the loss of a constant prediction.
-
-    Returns
-    -------
-    float or ndarray
-        ``log(loss + FLOOR)``.
-    """
-    return np.log(np.maximum(loss, 0.0) + FLOOR)
 
 
 # The fewest scouts a network trains beyond its size, and the offset of log N, in neurons.
@@ -151,7 +148,7 @@ def window_end(size, max_size):
 
 
 def utility(loss_at_size, loss_at_end, size, end):
-    """Return u: the share of the loss that one neuron of the window saves.
+    """Return u: what one neuron of the window lowers the normalised loss by.
 
     Parameters
     ----------
@@ -163,12 +160,10 @@ def utility(loss_at_size, loss_at_end, size, end):
     Returns
     -------
     float
-        ``log((L(w, N) + FLOOR) / (L(w, N + W) + FLOOR)) / W``; 0 where the window is empty,
-        that is at ``max_size``.
+        ``(L(w, N) - L(w, N + W)) / W``; 0 where the window is empty, that is at
+        ``max_size``.
     """
-    if end <= size:
-        return 0.0
-    return math.log((loss_at_size + FLOOR) / (loss_at_end + FLOOR)) / (end - size)
+    return (loss_at_size - loss_at_end) / (end - size) if end > size else 0.0
 
 
 def next_size(size, utility, size_penalty, target_size, velocity, max_size):
@@ -179,7 +174,7 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     size : float
         The size weight N.
     utility : float
-        Smoothed u, a share of the loss per neuron.
+        Smoothed u, in normalised loss per neuron.
     size_penalty : float
         Price per neuron; 0 lets every useful neuron in.
     target_size : float or None

@@ -24,7 +24,7 @@ from ._history import Epoch
 from ._network import forward, gradient, value
 from ._optimizer import adamw_step
 from ._schedule import WARM_UP, Schedule
-from ._size import BLOCK, FLOOR, log_of_loss, next_size, size_loss, utility
+from ._size import BLOCK, next_size, normalised, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
 SIZE_VELOCITY = 0.03  # largest change of log N per cycle
@@ -226,18 +226,20 @@ class Training:
         measuring = self.step % CYCLE == 0
         scouting = measuring and self.scouts
         if scouting:
-            at_end = networks.weights, rows.X, target, weight, self.end_gates
-            loss_at_end = value(*at_end, self.activation, self.loss)
+            everyone = networks.weights, rows.X, target, weight, self.end_gates
+            loss_at_end = value(*everyone, self.activation, self.loss)
         weights, out, gates = networks.weights, networks.gradient, self.end_gates
         if self.step % 2 == 0:
             weights, out, gates = self._at_size()
         raw = gradient(weights, rows.X, target, weight, gates, self.activation, self.loss, out)
         # Without scouts the utility is 0 whatever the losses: one an epoch is for the record.
         if scouting or (measuring and self.unmeasured):
-            self.data_loss = (self.loss.value(raw, target) * weight).sum(dim=1).cpu().numpy()
+            loss = (self.loss.value(raw, target) * weight).sum(dim=1)
+            self.data_loss = normalised(loss.cpu().numpy())
             self.unmeasured = False
         if measuring:
-            self._observe(loss_at_end.cpu().numpy() if scouting else self.data_loss)
+            at_end = normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss
+            self._observe(at_end)
         self.step += 1
         adamw_step(networks, learning_rates, self.weight_decay, self.step)
         if measuring and self.step > WARM_UP:
@@ -319,7 +321,7 @@ class Training:
                 (self.loss.value(raw, target) * part).sum(dim=1).cpu()
                 for raw, target, part in blocks
             )
-        return losses
+        return normalised(losses)
 
     def _check(self, *arrays):
         """Raise if losses, or weights to publish, are not finite."""
@@ -343,7 +345,7 @@ class Training:
 
     def _judge(self, validation):
         """Keep the state of every network that is the best of its held-out objectives."""
-        better = self.schedule.observe(self.step, log_of_loss(validation) + self._price())
+        better = self.schedule.observe(self.step, validation + self._price())
         for position in np.flatnonzero(better):
             state, sharpness = self.networks.state(position), float(self.sharpness[position])
             self.results[self.members[position]] = state._replace(sharpness=sharpness)
@@ -409,13 +411,13 @@ class Training:
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""
-        rates, size_cost = self.learning_rates(), self._price() * (self.data_loss + FLOOR)
+        price, rates = self._price(), self.learning_rates()
         return {
             int(member): Epoch(
                 epoch=self.epoch,
-                loss=float(self.data_loss[i] + size_cost[i]),
+                loss=float(self.data_loss[i] + price[i]),
                 data_loss=float(self.data_loss[i]),
-                size_loss=float(size_cost[i]),
+                size_loss=float(price[i]),
                 validation_loss=float(validation[i]),
                 size=float(self.networks.size[i]),
                 utility=float(self.utility[i] / self.utility_weight),

@@ -13,7 +13,6 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._continue import check_unchanged, epochs_left
-from sknimble._size import log_of_loss
 from sknimble._training import Training
 
 ROWS = {"full batch": 60, "batches": 300}
@@ -32,14 +31,6 @@ def one(**parameters):
     """Return a regressor of one network, in which no default matters here."""
     defaults = {"n_estimators": 1, "activation": "silu", "encoding": "none", "random_state": 0}
     return NimbleRegressor(**(defaults | parameters))
-
-
-def best_objective(model):
-    """Return the best objective on held-out rows that a record tells of."""
-    return min(
-        log_of_loss(record.validation_loss) + model.size_penalty * record.size
-        for record in model.history_
-    )
 
 
 def one_classifier(**parameters):
@@ -109,9 +100,9 @@ def test_early_stopping_goes_on_from_the_best_epoch_and_is_never_worse_on_it():
     model = one(warm_start=True, early_stopping=True)
     going_on(model, 3, X, y)
     for max_iter in (8, 60, 1000):
-        before = best_objective(model)
+        before = min(record.validation_loss + record.size_loss for record in model.history_)
         going_on(model, max_iter, X, y)
-        best = best_objective(model)
+        best = min(record.validation_loss + record.size_loss for record in model.history_)
         assert best <= before
     assert model.n_iter_ <= 1000
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.metrics import log_loss, mean_squared_error
+from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV
 
 from sknimble import NimbleClassifier, NimbleRegressor
@@ -206,7 +206,7 @@ def test_prefix_losses_of_a_regressor_are_those_of_resized_estimators(n_hidden_l
     assert losses.shape == (model.n_hidden_ + 1,)
     model._loss.range_ = np.array([[-np.inf], [np.inf]])  # the loss does not clip, predict does
     for n_hidden, loss in enumerate(losses):
-        error = mean_squared_error(y, model.resized(n_hidden).predict(X)) / y.var()
+        error = root_mean_squared_error(y, model.resized(n_hidden).predict(X)) / y.std()
         assert loss == pytest.approx(error, rel=1e-5)
 
 
@@ -218,7 +218,7 @@ def test_prefix_losses_of_a_classifier_are_those_of_resized_estimators(n_classes
     constant = log_loss(y, np.tile(np.bincount(y) / len(y), (len(y), 1)))
     for n_hidden, loss in enumerate(model.prefix_losses(X, y)):
         expected = log_loss(y, model.resized(n_hidden).predict_proba(X)) / constant
-        assert loss == pytest.approx(expected, rel=1e-5)
+        assert loss == pytest.approx(np.sqrt(expected), rel=1e-5)
 
 
 def test_prefix_losses_of_several_networks_are_their_mean():

@@ -1,7 +1,5 @@
 """The growable networks: right function, right gradient, and growth that changes neither."""
 
-import math
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -17,7 +15,7 @@ from sknimble._network import (
     value,
     view_parameters,
 )
-from sknimble._size import BLOCK, FLOOR, gate, size_loss, size_slope, utility, window_end
+from sknimble._size import BLOCK, gate, size_loss, size_slope, utility, window_end
 
 LOSSES = {
     "squared error": (SquaredError(), 1),
@@ -295,11 +293,6 @@ def loss_at(networks, size, rows, activation, loss):
     return value(networks.weights, *rows, gates, activation, loss).item()
 
 
-def log_loss_at(*arguments):
-    """Return log(L(w, s) + FLOOR), the data's part of J."""
-    return math.log(loss_at(*arguments) + FLOOR)
-
-
 def objective(networks, size, window, rows, activation, loss, price, target_size):
     """Return J(w, N), its integral taken numerically: smooth between whole numbers."""
     ends = [size, *np.arange(np.floor(size) + 1, size + window), size + window]
@@ -307,7 +300,7 @@ def objective(networks, size, window, rows, activation, loss, price, target_size
     integral = 0.0
     for low, high in zip(ends[:-1], ends[1:]):
         points = low + (high - low) * (nodes + 1) / 2
-        values = [log_loss_at(networks, s, rows, activation, loss) for s in points]
+        values = [loss_at(networks, s, rows, activation, loss) for s in points]
         integral += (high - low) / 2 * float(weights @ values)
     return integral / window + float(size_loss(size, price, target_size))
 

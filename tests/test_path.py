@@ -282,7 +282,7 @@ def test_an_automatic_grid_begins_where_no_neuron_pays(size_penalties, n_penalti
         size_penalties=size_penalties, cv=2,
     )  # fmt: skip
     assert len(path.size_penalties) == n_penalties
-    assert path.size_penalties[0] == pytest.approx(10_000 * path.size_penalties[-1])
+    assert path.size_penalties[0] == pytest.approx(1000 * path.size_penalties[-1])
     assert (path.sizes[0] == 0).all()
     assert (path.sizes[-1] > 0).all()
 

@@ -190,6 +190,13 @@ def test_predictions_are_in_double_precision_whatever_was_computed_in(Estimator)
 
 
 # ------------------------------------------------------------------ the size
+@pytest.mark.parametrize(("max_size", "start"), [(512, 8.0), (5, 5.0), (0, 0.0)])
+def test_by_default_it_starts_small_whatever_the_cap(max_size, start):
+    X, y = waves(100)
+    model = NimbleRegressor(max_size=max_size, max_iter=1, early_stopping=False, **ONE).fit(X, y)
+    assert model.history_[0].size == start
+
+
 @pytest.mark.parametrize("initial_size", [0, 40])
 def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size):
     model = NimbleRegressor(
