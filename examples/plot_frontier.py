@@ -89,7 +89,8 @@ def main():
             ax.plot(neurons, errors, color=colour, marker="o", ms=4, label=name)
         ax.set(xscale="symlog", yscale="log", title=table.name, xlabel="neurons per layer")
         ax.set_ylabel(table.measure)
-    axes[0, 0].legend(fontsize=7)
+    handles = axes[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
     figure.savefig(arguments.output, dpi=80)
     print(f"\n{arguments.output}")
 
