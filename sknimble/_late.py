@@ -9,7 +9,7 @@ from sklearn.utils import _safe_indexing, gen_batches
 
 # Numbers in a table from which its matrix is not kept: encoding again and again takes time.
 LATE_CELLS = 2**22
-_FEW_CELLS, _ROWS_PER_COLUMN = 2**19, 20  # numbers, and rows, read where a sample will do
+_FEW_CELLS, _ROWS_PER_COLUMN = 2**18, 20  # numbers, and rows, read where a sample will do
 _BLOCK_ROWS = 2**11  # rows encoded at a time where many are asked for
 
 
