@@ -26,7 +26,8 @@ class Epoch:
     loss : float
         The objective: ``data_loss + size_loss``.
     data_loss : float
-        Loss on the training rows, normalised: a constant prediction scores about 1.
+        Loss on the training rows, normalised: the root of its share of a constant prediction's
+        loss, which scores about 1. Of a squared error the nRMSE.
     size_loss : float
         What the size costs, in the same unit.
     validation_loss : float

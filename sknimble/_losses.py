@@ -65,7 +65,7 @@ def _mean_loss(loss, raw, target, weight):
 
 
 def linear_loss(loss, X, target, weight):
-    """Return the normalised loss of the linear model, on the rows that it is fitted to.
+    """Return the linear model's share of the constant's loss, on the rows it is fitted to.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000
-INITIAL_SIZE = 8
+INITIAL_SIZE = 8  # of every network, in neurons, where nothing else is asked for
 
 
 def takes_pieces(estimator):

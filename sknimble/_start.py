@@ -74,8 +74,7 @@ def start_training(
     target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
     scale, share = normalisers(loss, target, weight, fold)
-    trains = True if held_out is None else ~held_out
-    train_weight = np.multiply(weight, trains, dtype=X.dtype)
+    train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
         gain=1.0, dtype=_torch_dtype(X), device=device,
@@ -253,7 +252,7 @@ def _held_out_parts(X, target, weight, held_out, fold, validation, device):
         return [HeldOut(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
     if held_out is None:
         return []
-    judging = np.multiply(weight, held_out, dtype=X.dtype)
+    judging = np.where(held_out, weight, 0.0)
     return [
         HeldOut(members, make_rows(X, own_target, rows[None], device))
         for members, rows, own_target in _groups(judging, target, fold)

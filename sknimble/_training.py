@@ -226,8 +226,8 @@ class Training:
         measuring = self.step % CYCLE == 0
         scouting = measuring and self.scouts
         if scouting:
-            everyone = networks.weights, rows.X, target, weight, self.end_gates
-            loss_at_end = value(*everyone, self.activation, self.loss)
+            at_end = networks.weights, rows.X, target, weight, self.end_gates
+            loss_at_end = value(*at_end, self.activation, self.loss)
         weights, out, gates = networks.weights, networks.gradient, self.end_gates
         if self.step % 2 == 0:
             weights, out, gates = self._at_size()
@@ -238,8 +238,7 @@ class Training:
             self.data_loss = normalised(loss.cpu().numpy())
             self.unmeasured = False
         if measuring:
-            at_end = normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss
-            self._observe(at_end)
+            self._observe(normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss)
         self.step += 1
         adamw_step(networks, learning_rates, self.weight_decay, self.step)
         if measuring and self.step > WARM_UP:
