@@ -210,7 +210,7 @@ class _Folds:
             np.repeat(self.weights, k, axis=0), self._held_out(used, fold_seed),
             fold=np.repeat(np.arange(n_folds * k), n_penalties),
             seeds=np.repeat(np.tile(seeds, n_folds), n_penalties).tolist(), row_seed=row_seed,
-            sizes=np.full(n_folds * k * n_penalties, model._initial_size()),
+            sizes=np.full(n_folds * k * n_penalties, model._initial_size(self.losses[0].n_outputs_)),
             size_penalty=np.tile(penalties, n_folds * k),
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
         )  # fmt: skip

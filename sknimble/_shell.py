@@ -31,7 +31,7 @@ from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000
-INITIAL_SIZE = 8  # of every network, in neurons, where nothing else is asked for
+INITIAL_SIZE = 8  # of a network with one output, in neurons, where nothing else is asked for
 
 
 def takes_pieces(estimator):
@@ -207,10 +207,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                     "raise max_size"
                 )
 
-    def _initial_size(self):
-        """Return the N that every network starts from."""
-        default = self.initial_size is None
-        return float(min(INITIAL_SIZE, self.max_size) if default else self.initial_size)
+    def _initial_size(self, n_outputs):
+        """Return the N that every network starts from; several outputs share their neurons."""
+        if self.initial_size is None:
+            return float(min(round(INITIAL_SIZE * n_outputs**0.5), self.max_size))
+        return float(self.initial_size)
 
     def _check_rows(self, X, y, sample_weight, name="y"):
         """Return y as an array and float weights, checked against X."""
@@ -278,7 +279,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if begin:
             rng = check_random_state(self.random_state)
             self._seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
-            self._sizes = np.full(k, self._initial_size())
+            self._sizes = np.full(k, self._initial_size(self._loss.n_outputs_))
         _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
         if validation is None and hold_out and self._stops_early(n):
