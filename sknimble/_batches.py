@@ -8,7 +8,7 @@ slab of batches at a time and never copied whole.
 
 from copy import copy
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import scipy.sparse as sp
@@ -68,6 +68,15 @@ class Rows:
         """Return a view of consecutive rows."""
         weight = None if self.weight is None else self.weight[:, start:stop]
         return Rows(self.X[start:stop], self.target[start:stop], weight)
+
+    def split(self, sizes):
+        """Return views of consecutive rows, so many in each; cheaper than a slice of each."""
+        if isinstance(self.X, torch.Tensor):
+            X = self.X.split(sizes)
+        else:
+            X = [self.X[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]))]
+        weight = repeat(None) if self.weight is None else self.weight.split(sizes, dim=1)
+        return map(Rows, X, self.target.split(sizes), weight)
 
     def of(self, networks):
         """Return the rows of some of the networks, by position."""
@@ -210,12 +219,11 @@ class Batches:
         edges = np.linspace(0, n, self.n_batches + 1).astype(int)
         for first in range(0, self.n_batches, per_slab):
             cuts = edges[first : first + per_slab + 1]
-            slab = rows.take(order[cuts[0] : cuts[-1]])
-            for start, stop in pairwise((cuts - cuts[0]).tolist()):
-                batch = slab.slice(start, stop).ready()
-                weight = self._equal_weights(stop - start)
+            slab, sizes = rows.take(order[cuts[0] : cuts[-1]]), np.diff(cuts).tolist()
+            for n, batch in zip(sizes, slab.split(sizes), strict=True):
+                weight = self._equal_weights(n)
                 batch.weight = weight if batch.weight is None else batch.weight * weight
-                yield batch
+                yield batch.ready()
 
     def _slab_rows(self):
         """Return the rows gathered at a time."""

@@ -7,16 +7,14 @@ awake size; neurons are ordered, and every neuron's outgoing weights carry its g
     raw = linear x + (output * gate) h_depth
 
 x carries a trailing 1, so ``linear`` and ``first`` hold their intercepts as their last
-column. Where all K networks read the same rows, the first layer of all of them is a single
-matrix product. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs,
-B rows. CSR rows are multiplied by scipy, whose products take as long as there are nonzeros.
+column. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs, B rows.
+CSR rows are multiplied by scipy, whose products take as long as there are nonzeros.
 
 The functions are pure; `GrowableNetworks` owns the memory.
 """
 
 import os
 from copy import copy
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
@@ -32,33 +30,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-class Matrices(NamedTuple):
-    """The arrays of one network, as `Parameters` without the leading axis."""
-
-    linear: torch.Tensor
-    biases: tuple
-    first: torch.Tensor
-    hidden: tuple
-    output: torch.Tensor
-
-    @classmethod
-    def of(cls, parameters):
-        """Return views of the only network."""
-        biases = tuple(bias[0] for bias in parameters.biases)
-        hidden = tuple(weights[0] for weights in parameters.hidden)
-        return cls(parameters.linear[0], biases, parameters.first[0], hidden, parameters.output[0])
-
-
-@dataclass(eq=False)
-class Parameters:
+class Parameters(NamedTuple):
     """The arrays of K networks: views into one flat buffer.
 
     ``linear`` (K, o, d), ``biases`` depth-1 x (K, C, 1), ``first`` (K, C, d), ``hidden``
-    depth-1 x (K, C, C), ``output`` (K, o, C). In memory ``first`` is (d, K, C): where d is
+    depth-1 x (K, C, C), ``output`` (K, o, C). In memory ``first`` is (K, d, C): where d is
     small and no multiple of 8, the product that is its gradient takes half the time.
-    ``linear_matrix`` (K * o, d) and ``first_matrix`` (d, K * C) are what products with rows
-    take, made once because a view costs as much as a small product; so is ``one``, the same
-    arrays as matrices, if there is but one network.
     """
 
     linear: torch.Tensor
@@ -66,14 +43,6 @@ class Parameters:
     first: torch.Tensor
     hidden: tuple
     output: torch.Tensor
-    linear_matrix: torch.Tensor = field(init=False)
-    first_matrix: torch.Tensor = field(init=False)
-    one: "Matrices | None" = field(init=False)
-
-    def __post_init__(self):
-        self.linear_matrix = self.linear.flatten(0, 1)
-        self.first_matrix = self.first.permute(2, 0, 1).flatten(1)
-        self.one = Matrices.of(self) if len(self.linear) == 1 else None
 
     def arrays(self):
         """Return every array, in the order of the flat buffer."""
@@ -81,15 +50,13 @@ class Parameters:
 
     def first_neurons(self, n):
         """Return the first n neurons of every network, as views."""
-        views = Parameters(
+        return Parameters(
             self.linear,
             tuple(bias[:, :n] for bias in self.biases),
             self.first[:, :n],
             tuple(weights[:, :n, :n] for weights in self.hidden),
             self.output[:, :, :n],
         )
-        views.first_matrix = self.first_matrix[:, :n] if len(self.first) == 1 else None
-        return views
 
     def of(self, members):
         """Return copies of the arrays of the given networks."""
@@ -151,35 +118,19 @@ def forward(parameters, X, gates, activation):
     raw : Tensor of shape (K, o, B)
     cache : list of (z, h, weight)
         Per hidden layer its pre-activation, activation (both (K, C, B)) and the gated
-        outgoing weights, what the backward pass needs. Matrices if there is one network.
+        outgoing weights, what the backward pass needs.
     """
-    function = ACTIVATIONS[activation][0]
-    if _is_one(parameters, X):
-        one, rows = parameters.one, X.t()
-        raw, z = torch.mm(one.linear, rows), torch.mm(one.first, rows)
-        gates = None if gates is None else gates[0]
-        raw, cache = _through(one, raw, z, gates, function, torch.addmm)
-        return raw.unsqueeze(0), cache
-    return _through(parameters, *_from_inputs(parameters, X), gates, function, torch.baddbmm)
-
-
-def _is_one(parameters, X):
-    """Tell whether there is one network, for which matrices do."""
-    return parameters.one is not None and isinstance(X, torch.Tensor) and X.dim() == 2
-
-
-def _through(parameters, raw, z, gates, function, affine):
-    """Return the raw output and the cache, from what the inputs make of the first layer."""
-    cache = []
+    function, cache = ACTIVATIONS[activation][0], []
+    raw, z = _from_inputs(parameters, X)
     for bias, outgoing in zip(parameters.biases, parameters.hidden, strict=True):
         weight = outgoing if gates is None else outgoing * gates
         h = function(z)
         cache.append((z, h, weight))
-        z = affine(bias, weight, h)
+        z = torch.baddbmm(bias, weight, h)
     weight = parameters.output if gates is None else parameters.output * gates
     h = function(z)
     cache.append((z, h, weight))
-    return affine(raw, weight, h), cache
+    return torch.baddbmm(raw, weight, h), cache
 
 
 def _from_inputs(parameters, X):
@@ -187,49 +138,30 @@ def _from_inputs(parameters, X):
     k, o, c = parameters.output.shape
     if _is_sparse(X):
         return _from_sparse(parameters, X)
-    if isinstance(X, list):
-        n_rows = X[0][1].shape[0]
-        raw, z = (
-            parameters.output.new_empty(k, o, n_rows),
-            parameters.output.new_empty(k, c, n_rows),
-        )
-        for networks, rows in X:
-            a, b = networks.start, networks.stop
-            torch.mm(parameters.linear_matrix[a * o : b * o], rows.t(), out=raw[a:b].flatten(0, 1))
-            if parameters.first_matrix is None:
-                torch.bmm(parameters.first[a:b], rows.t().expand(b - a, -1, -1), out=z[a:b])
-            else:
-                first = parameters.first_matrix[:, a * c : b * c]
-                torch.mm(first.t(), rows.t(), out=z[a:b].flatten(0, 1))
-        return raw, z
-    if X.dim() == 3:
-        return torch.bmm(parameters.linear, X.mT), torch.bmm(parameters.first, X.mT)
-    rows, n_rows = X.t(), X.shape[0]
-    raw = torch.mm(parameters.linear_matrix, rows).view(k, o, n_rows)
-    if parameters.first_matrix is None:
-        return raw, torch.bmm(parameters.first, rows.expand(k, -1, -1))
-    return raw, torch.mm(parameters.first_matrix.t(), rows).view(k, c, n_rows)
+    if not isinstance(X, list):
+        rows = X.expand(k, -1, -1).mT
+        return torch.bmm(parameters.linear, rows), torch.bmm(parameters.first, rows)
+    n_rows, new = X[0][1].shape[0], parameters.output.new_empty
+    raw, z = new(k, o, n_rows), new(k, c, n_rows)
+    for networks, rows in X:
+        rows = rows.expand(networks.stop - networks.start, -1, -1).mT
+        torch.bmm(parameters.linear[networks], rows, out=raw[networks])
+        torch.bmm(parameters.first[networks], rows, out=z[networks])
+    return raw, z
 
 
 def _to_inputs(d_raw, d_z, X, out):
     """Write the gradients of the linear path and of the first layer into ``out``."""
-    k, o, c = out.output.shape
     if _is_sparse(X):
         _to_sparse(d_raw, d_z, X, out)
-    elif isinstance(X, list):
-        for networks, rows in X:
-            a, b = networks.start, networks.stop
-            torch.mm(d_raw[a:b].flatten(0, 1), rows, out=out.linear_matrix[a * o : b * o])
-            first = torch.mm(rows.t(), d_z[a:b].flatten(0, 1).t())
-            out.first[a:b].copy_(first.view(-1, b - a, c).permute(1, 2, 0))
-    elif X.dim() == 3:
-        torch.bmm(d_raw, X, out=out.linear)
-        out.first.mT.copy_(torch.bmm(X.mT, d_z.mT))  # several times as fast as d_z X
-    else:
-        torch.mm(d_raw.view(-1, X.shape[0]), X, out=out.linear_matrix)
-        first = torch.mm(X.t(), d_z.view(-1, X.shape[0]).t(), out=out.first_matrix)
-        if out.first_matrix is None:
-            out.first.copy_(first.view(-1, k, c).permute(1, 2, 0))
+        return
+    parts = [(d_raw, d_z, X, out.linear, out.first)]
+    if isinstance(X, list):
+        parts = [(d_raw[a], d_z[a], rows, out.linear[a], out.first[a]) for a, rows in X]
+    for d_raw, d_z, rows, linear, first in parts:
+        rows = rows.expand(len(d_raw), -1, -1)
+        torch.bmm(d_raw, rows, out=linear)
+        torch.bmm(rows.mT, d_z.mT, out=first.mT)
 
 
 def _is_sparse(X):
@@ -293,29 +225,22 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     backward = ACTIVATIONS[activation][1]
     raw, cache = forward(parameters, X, gates, activation)
     d_raw = loss.gradient(raw, target)
-    if _is_one(parameters, X):
-        d_raw = d_raw.squeeze(0).mul_(weight)
-        gates = None if gates is None else gates[0]
-        d_z = _back_through(cache, d_raw, gates, backward, torch.mm, out.one)
-        torch.mm(d_raw, X, out=out.one.linear)
-        torch.mm(X.t(), d_z.t(), out=out.one.first.t())
-    else:
-        d_raw = d_raw.mul_(weight.unsqueeze(1))
-        d_z = _back_through(cache, d_raw, gates, backward, torch.bmm, out)
-        _to_inputs(d_raw, d_z, X, out)
+    d_raw = d_raw.mul_(weight.unsqueeze(1))
+    d_z = _back_through(cache, d_raw, gates, backward, out)
+    _to_inputs(d_raw, d_z, X, out)
     return raw
 
 
-def _back_through(cache, d_z, gates, backward, product, out):
+def _back_through(cache, d_z, gates, backward, out):
     """Write the gradients of all layers but the first; return the first's in z."""
     layers = [*out.hidden, out.output]
     for layer in range(len(cache) - 1, -1, -1):
         z, h, outgoing = cache[layer]
         if gates is None:
-            product(d_z, h.mT, out=layers[layer])
+            torch.bmm(d_z, h.mT, out=layers[layer])
         else:
-            torch.mul(product(d_z, h.mT), gates, out=layers[layer])
-        d_z = backward(product(outgoing.mT, d_z), z, h)
+            torch.mul(torch.bmm(d_z, h.mT), gates, out=layers[layer])
+        d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
         if layer:
             torch.sum(d_z, dim=-1, keepdim=True, out=out.biases[layer - 1])
     return d_z
@@ -357,7 +282,7 @@ def view_parameters(flat, shapes, depth):
     pieces = flat.split([int(np.prod(shape)) for shape in shapes])
     arrays = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
     k, c, d = shapes[depth]
-    arrays[depth] = pieces[depth].view(d, k, c).permute(1, 2, 0)
+    arrays[depth] = pieces[depth].view(k, d, c).mT
     return Parameters(
         arrays[0],
         tuple(arrays[1:depth]),
