@@ -197,6 +197,14 @@ def test_by_default_it_starts_small_whatever_the_cap(max_size, start):
     assert model.history_[0].size == start
 
 
+@pytest.mark.parametrize(("n_classes", "start"), [(2, 8.0), (4, 16.0), (9, 24.0)])
+def test_classes_that_share_neurons_start_with_more_of_them(n_classes, start):
+    X, _ = waves(100)
+    y = np.arange(100) % n_classes
+    model = NimbleClassifier(max_iter=1, early_stopping=False, **ONE).fit(X, y)
+    assert model.history_[0].size == start
+
+
 @pytest.mark.parametrize("initial_size", [0, 40])
 def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size):
     model = NimbleRegressor(
