@@ -202,6 +202,7 @@ class _Folds:
         fold_seed, row_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2).tolist()
         used = self.weights > 0
         encoded = np.stack([loss.encode(self.target) for loss in self.losses])
+        size = model._initial_size(self.losses[0].n_outputs_)
         if (encoded == encoded[0]).all():
             encoded = encoded[:1]
         # Networks with the same rows, one per price, stand together: they share batches.
@@ -210,7 +211,7 @@ class _Folds:
             np.repeat(self.weights, k, axis=0), self._held_out(used, fold_seed),
             fold=np.repeat(np.arange(n_folds * k), n_penalties),
             seeds=np.repeat(np.tile(seeds, n_folds), n_penalties).tolist(), row_seed=row_seed,
-            sizes=np.full(n_folds * k * n_penalties, model._initial_size(self.losses[0].n_outputs_)),
+            sizes=np.full(n_folds * k * n_penalties, size),
             size_penalty=np.tile(penalties, n_folds * k),
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.image import imread
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SHARED = ("contestants", "scaling", "tables")  # modules that the benchmarks import
+SHARED = ("contestants", "fresh", "scaling", "tables")  # modules that the benchmarks import
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +96,17 @@ def test_compare_reads_a_csv_of_the_user(run, tmp_path):
     printed = run("benchmarks/compare.py", tmp_path / "mine.csv", *arguments)
     assert "mine: 120 rows, 2 columns" in printed
     assert is_picture(picture)
+
+
+def test_compare_ranks_models_on_tables_that_it_makes(run, tmp_path):
+    picture = tmp_path / "compare.png"
+    arguments = ("--fresh", "--quick", "--only", "ishigami_300", "--output", picture)
+    printed = run("benchmarks/compare.py", *arguments)
+    assert "ishigami_300: 300 rows, 3 columns, 1 splits" in printed
+    table, ranks = printed.split("1 tables of numbers")
+    order = [line.split("  ")[0] for line in ranks.splitlines()[2:6]]
+    assert order == [line.split("  ")[0] for line in table.splitlines()[3:7]]
+    assert "1.00    1.000" in ranks.splitlines()[2]
 
 
 def test_compare_measures_growth_in_processes_of_their_own(run):

@@ -7,6 +7,7 @@ weights, or two numbers per split and one per leaf.
 python examples/benchmarks/compare.py                       scikit-learn's tables
 python examples/benchmarks/compare.py my.csv --target y     a table of yours
 python examples/benchmarks/compare.py FOLDER                a manifest.json and csv.gz files
+python examples/benchmarks/compare.py --fresh               tables no choice was made on
 python examples/benchmarks/compare.py --scaling             time and memory as tables grow
 """
 
@@ -19,10 +20,12 @@ import time
 import warnings
 from pathlib import Path
 
+import fresh
 import numpy as np
 import scaling
 import tables
 from contestants import CONTESTANTS, neurons_of, parameters_of
+from scipy.stats import gmean, rankdata
 from sklearn.exceptions import ConvergenceWarning
 
 
@@ -34,6 +37,7 @@ def command_line():
     parser.add_argument("--target", default="target", help="column of the CSV file to predict")
     parser.add_argument("--only", help="names of tables, with commas")
     parser.add_argument("--seeds", type=int, help="splits per table (default 3, or 1 if large)")
+    parser.add_argument("--fresh", action="store_true", help="other tables, see fresh.py")
     parser.add_argument("--scaling", action="store_true", help="measure time and memory instead")
     parser.add_argument("--quick", action="store_true", help="seconds, numbers mean little")
     parser.add_argument("--output", default="compare.png", help="file name of the picture")
@@ -43,7 +47,7 @@ def command_line():
 def chosen(arguments):
     """Return the tables that were asked for."""
     if arguments.data is None:
-        found = tables.bundled()
+        found = fresh.everything() if arguments.fresh else tables.bundled()
     elif Path(arguments.data).is_dir():
         found = tables.from_folder(arguments.data)
     else:
@@ -78,6 +82,25 @@ def compare(table, n_seeds):
     return found
 
 
+def summarise(compared, results):
+    """Print mean ranks, and geometric means of the error in units of the best model's."""
+    for classification in (False, True):
+        errors = [
+            [found[name][0] for name in CONTESTANTS]
+            for table, found in zip(compared, results, strict=True)
+            if table.classification == classification
+        ]
+        if not errors:
+            continue
+        ranks = rankdata(errors, axis=1).mean(axis=0)
+        gaps = gmean(np.divide(errors, np.min(errors, axis=1, keepdims=True)), axis=0)
+        print(f"\n{len(errors)} tables of {'classes' if classification else 'numbers'}")
+        print(f"{'':24s}{'mean rank':>10s}{'/ best':>9s}")
+        for position in np.argsort(ranks):
+            name = list(CONTESTANTS)[position]
+            print(f"{name:24s}{ranks[position]:10.2f}{gaps[position]:9.3f}")
+
+
 def draw(results, path):
     """Draw error, in units of the best model's, against CPU time and against parameters."""
     import matplotlib.pyplot as plt
@@ -110,10 +133,11 @@ def main():
     if arguments.scaling:
         scaling.report(arguments.quick)
         return
-    results = []
-    for table in chosen(arguments):
+    compared, results = chosen(arguments), []
+    for table in compared:
         few = 3 if len(table.y) < tables.SMALL and not arguments.quick else 1
         results.append(compare(table, arguments.seeds or few))
+    summarise(compared, results)
     draw(results, arguments.output)
 
 
