@@ -263,7 +263,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         if classes is not None and self.__sklearn_is_fitted__():
             if not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")
-        if classes is None and not self.__sklearn_is_fitted__() and getattr(y, "ndim", 1) < 2:
+        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
+        if classes is None and not self.__sklearn_is_fitted__() and not several:
             raise ValueError("classes must be passed on the first call to partial_fit")
         return self._partial_fit(X, y, classes, sample_weight)
 

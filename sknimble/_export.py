@@ -82,7 +82,7 @@ def _output_constants(loss):
             arrays["rank"] = loss.levels_.argsort(kind="stable").argsort(kind="stable")
         return arrays
     if link == "exponential":
-        return {"unit": loss.mean_, "low": np.array(loss.low_), "high": np.array(loss.high_)}
+        return {"unit": loss.mean_, "low": loss.low_, "high": loss.high_}
     return {}
 
 

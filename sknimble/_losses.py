@@ -305,8 +305,9 @@ class Quantile(_Robust):
 class _LogLink:
     """Half the mean deviance over outputs of ``mean(y) * exp(raw)``; targets are y / mean(y).
 
-    Where the prediction leaves the range of the training target the exponential goes on as a
-    straight line, so that neither a value nor a gradient overflows; `decode` clips there.
+    Where the prediction leaves the range of all training targets the exponential goes on as a
+    straight line, so that neither a value nor a gradient overflows; `decode` clips each output
+    to the range of its own.
     """
 
     least = TINY
@@ -316,18 +317,20 @@ class _LogLink:
         """Learn mean and range of y, shape (n, o)."""
         self.mean_ = np.average(y, axis=0, weights=weight)
         self.mean_ = np.where(self.mean_ > 0, self.mean_, 1.0)
-        target = self.encode(y)
-        self.low_ = float(np.log(max(target.min(), LOWEST_SHARE)))
-        self.high_ = float(np.log(max(target.max(), LOWEST_SHARE)))
+        self.low_, self.high_ = self._range(y)
         self.n_outputs_ = y.shape[1]
         return self
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y."""
-        wider, target = copy(self), self.encode(y)
-        wider.low_ = min(self.low_, float(np.log(max(target.min(), LOWEST_SHARE))))
-        wider.high_ = max(self.high_, float(np.log(max(target.max(), LOWEST_SHARE))))
+        wider, (low, high) = copy(self), self._range(y)
+        wider.low_, wider.high_ = np.minimum(self.low_, low), np.maximum(self.high_, high)
         return wider
+
+    def _range(self, y):
+        """Return the least and the largest raw output, of every output: shapes (o,)."""
+        target = self.encode(y).clip(LOWEST_SHARE)
+        return np.log(target.min(axis=0)), np.log(target.max(axis=0))
 
     def encode(self, y):
         """Divide y by its mean."""
@@ -358,7 +361,7 @@ class _LogLink:
         """
         lowest = _mean_loss(self, np.full_like(target, best[1]), target, weight)
         for _ in range(SCORING_ROUNDS):
-            raw = np.clip(X @ best[0] + best[1], self.low_, self.high_)
+            raw = np.clip(X @ best[0] + best[1], self.low_.min(), self.high_.max())
             rows = weight * self._information(np.exp(raw))
             model = Ridge().fit(X, raw + target[:, 0] / np.exp(raw) - 1.0, sample_weight=rows)
             for share in (1.0, 0.5, 0.25, 0.125):
@@ -384,13 +387,13 @@ class Poisson(_LogLink):
 
     def value(self, raw, target):
         """Return the loss of every row."""
-        safe = raw.clamp(max=self.high_)
+        safe = raw.clamp(max=self.high_.max())
         mean = safe.exp() * (1.0 + raw - safe)
         return (mean - target * raw + target.xlogy(target) - target).mean(dim=1)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""
-        return raw.clamp(max=self.high_).exp_().sub_(target).mul_(1.0 / raw.shape[1])
+        return raw.clamp(max=self.high_.max()).exp_().sub_(target).mul_(1.0 / raw.shape[1])
 
     def _information(self, mean):
         """Return the Fisher information of rows about the logarithm of their mean."""
@@ -407,13 +410,13 @@ class Gamma(_LogLink):
 
     def value(self, raw, target):
         """Return the loss of every row."""
-        safe = raw.clamp(min=self.low_)
+        safe = raw.clamp(min=self.low_.min())
         ratio = target * (-safe).exp_() * (1.0 + safe - raw)
         return (raw - target.log() + ratio - 1.0).mean(dim=1)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""
-        ratio = raw.clamp(min=self.low_).neg_().exp_().mul_(target)
+        ratio = raw.clamp(min=self.low_.min()).neg_().exp_().mul_(target)
         return (1.0 - ratio).mul_(1.0 / raw.shape[1])
 
     def _information(self, mean):

@@ -118,16 +118,19 @@ def nimble_path(
 
 def check_penalties(size_penalties, folds):
     """Return the prices to try, highest first."""
-    if size_penalties is None or isinstance(size_penalties, Integral):
+    n_penalties = N_PENALTIES if size_penalties is None else size_penalties
+    if isinstance(n_penalties, Integral) and n_penalties > 0:
         highest = folds.highest_penalty()
-        n_penalties = N_PENALTIES if size_penalties is None else size_penalties
         return np.geomspace(highest, LOWEST_SHARE * highest, n_penalties)
-    penalties = check_array(
-        size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
-    )
+    penalties = np.zeros(())
+    if np.ndim(n_penalties):
+        penalties = check_array(
+            n_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
+        )
     if penalties.ndim != 1 or penalties.min() < 0:
         raise ValueError(
-            f"size_penalties={size_penalties!r} must be an int or a list of numbers, 0 or more"
+            f"size_penalties={size_penalties!r} must be an int, 1 or more, or a list of numbers, "
+            "0 or more"
         )
     return np.unique(penalties)[::-1]
 
@@ -215,11 +218,12 @@ class _Folds:
             size_penalty=np.tile(penalties, n_folds * k),
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
         )  # fmt: skip
+        model._seeds = np.array([fold_seed, row_seed, *seeds])
         history = _run(training, model)
         number = np.arange(n_folds * k * n_penalties).reshape(n_folds, k, n_penalties)
         return [
             [
-                self._fitted(training.results, history, number[fold, :, p], penalty, fold)
+                self._fitted(training, history, number[fold, :, p], penalty, fold)
                 for fold in range(n_folds)
             ]
             for p, penalty in enumerate(penalties)
@@ -239,14 +243,15 @@ class _Folds:
                 )
         return masks.reshape(-1, used.shape[1])
 
-    def _fitted(self, results, history, numbers, penalty, fold):
+    def _fitted(self, training, history, numbers, penalty, fold):
         """Return the estimator of one price and fold."""
         model = clone(self.model).set_params(size_penalty=penalty)
-        states = {member: results[number] for member, number in enumerate(numbers)}
+        states = {member: training.results[number] for member, number in enumerate(numbers)}
         records = [record for number in numbers for record in history[number]]
+        normaliser = np.broadcast_to(training.normaliser, len(history))[numbers[0]]
         vars(model).update(
             {**vars(self.model), **vars(model)}, _loss=self.losses[fold],
-            **model._fitted(states, records),
+            **model._fitted(states, records, normaliser),
         )  # fmt: skip
         return model
 

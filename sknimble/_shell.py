@@ -271,7 +271,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X_val = validate_table(self, X_val, reset=False)
         y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, "y_val")
         target = self._loss.encode(self._apply_target(y_val, "y_val"))
-        return self._table.encode(X_val), target, self._reweight(y_val, weight)
+        Z = encode_early_or_late(self._table, X_val)
+        return Z, target, self._reweight(y_val, weight)
 
     def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
         """Return the training of all networks, from the beginning or from where they stand."""
@@ -384,7 +385,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if self.verbose:
                 _report(records, self.max_iter, in_place=self.verbose > 1)
             if task.call_on_fit_task_end(
-                **data, reconstruction_attributes=lambda: self._fitted(training.states(), history)
+                **data,
+                reconstruction_attributes=lambda: self._fitted(
+                    training.states(), history, training.normaliser
+                ),
             ):
                 training.stop()
         if self.verbose > 1:
@@ -394,11 +398,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _publish(self, training, history):
         """Set the fitted attributes, all at once."""
         self._progress = training.progress()
-        self._normaliser = training.normaliser
-        vars(self).update(self._fitted(training.states(), history))
+        vars(self).update(self._fitted(training.states(), history, training.normaliser))
         return self
 
-    def _fitted(self, states, history):
+    def _fitted(self, states, history, normaliser):
         """Return the fitted attributes, as if the training ended here."""
         states = [states[member] for member in range(self.n_estimators)]
         networks = [
@@ -409,6 +412,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_networks": networks,
             "_sizes": np.array([state.size for state in states]),
             "size_weight_": float(sum(state.size for state in states)),
+            "_normaliser": normaliser,
             "history_": list(history),
             "n_iter_": max((record.epoch for record in history), default=0),
         }
@@ -425,7 +429,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     @property
     def loss_curve_(self):
-        """Objective on the training rows after every epoch, mean over the networks."""
+        """Objective as last measured in every epoch, on a batch; mean over the networks."""
         curve = {}
         for record in self.history_:
             curve.setdefault(record.epoch, []).append(record.loss)
@@ -520,7 +524,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         y, weight = self._check_rows(X, y, sample_weight)
         X, y, weight = _rows_that_count(X, y, weight)
         target = self._loss.encode(self._apply_target(y))
-        Z, weight = self._table.encode(X), self._reweight(y, weight)
+        Z, weight = encode_early_or_late(self._table, X), self._reweight(y, weight)
         curves = [prefix_losses(n, Z, target, weight, self._loss) for n in self._networks]
         longest = max(map(len, curves))
         padded = [np.pad(curve, (0, longest - len(curve)), mode="edge") for curve in curves]

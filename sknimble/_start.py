@@ -53,6 +53,7 @@ def start_training(
         Which row of ``weight``, ``held_out`` and ``target`` each network has; None if its own.
     published : list of FittedNetwork or None
         Networks to go on from, one per seed, instead of linear models; of the given sizes.
+        Those larger than ``max_size`` go on from their first neurons, without ``progress``.
     progress : Progress or None
         The training behind them, None if nothing is known of it.
     epoch : int
@@ -71,10 +72,13 @@ def start_training(
     """
     k, d, o = len(seeds), X.shape[1], target.shape[-1]
     fold = np.arange(k) if fold is None else np.asarray(fold)
-    target = target.astype(np.float32).astype(X.dtype)  # so that the units of y leave no trace
+    target = _without_units(target, X.dtype)
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
     scale, share = normalisers(loss, target, weight, fold)
     train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
+    if published is not None and max(network.n_hidden for network in published) > max_size:
+        published = [network.truncated(min(network.n_hidden, max_size)) for network in published]
+        progress = None
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
         gain=1.0, dtype=_torch_dtype(X), device=device,
@@ -89,8 +93,8 @@ def start_training(
     options["learning_rate"] = options["learning_rate"] * share
     training = Training(networks, loss, train, group, parts, normaliser=scale, **options)
     if published is not None:
-        states = zip(published, sizes, strict=True)
-        states = [NetworkState(network.arrays(depth), float(size)) for network, size in states]
+        states = zip(published, networks.size.tolist(), strict=True)
+        states = [NetworkState(network.arrays(depth), size) for network, size in states]
         training.resume(states, progress, epoch)
     return training
 
@@ -207,6 +211,11 @@ def _training_rows(X, target, weight, fold, device):
     return make_rows(X, target, weight, device), group
 
 
+def _without_units(target, dtype):
+    """Return encoded targets without their last bits, in which the units of y leave a trace."""
+    return target.astype(np.float32).astype(dtype)
+
+
 def _torch_dtype(X):
     """Return torch's name of the dtype of X."""
     return torch.float64 if X.dtype == np.float64 else torch.float32
@@ -249,6 +258,7 @@ def _held_out_parts(X, target, weight, held_out, fold, validation, device):
     """Return the judging rows, one part for all networks that share them."""
     if validation is not None:
         X, target, rows = validation
+        target = _without_units(target, X.dtype)
         return [HeldOut(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
     if held_out is None:
         return []

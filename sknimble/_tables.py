@@ -224,7 +224,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             with np.errstate(**_SUMS_MAY_OVERFLOW):
                 Z = self.scaler_.transform(X)
             np.clip(Z.data, -_FAR, _FAR, out=Z.data)
-            Z = Z.astype(self.dtype, copy=False)
+            Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as below
             Z.sort_indices()  # the order of sums, and so their last bits
             return Z
         if sparse.issparse(X):

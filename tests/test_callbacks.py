@@ -72,6 +72,7 @@ def test_a_callback_sees_size_losses_and_predictions_at_every_epoch(data):
         assert fitted.predict(data[0]).shape == (90,)
     last = watcher.seen[-1][0]
     np.testing.assert_array_equal(last.predict(data[0]), model.predict(data[0]))
+    np.testing.assert_array_equal(last.prefix_losses(*data), model.prefix_losses(*data))
     assert watcher.seen[0][0].score(*data) < last.score(*data)
 
 

@@ -163,6 +163,17 @@ def test_a_parameter_may_change_while_training_goes_on(data, name):
     model.partial_fit(*data)
 
 
+@pytest.mark.parametrize("n_hidden_layers", [1, 2, 3])
+def test_a_smaller_cap_keeps_the_first_neurons(data, n_hidden_layers):
+    X, y = data
+    model = warm(n_hidden_layers=n_hidden_layers, initial_size=20).fit(X, y)
+    assert model.size_weight_ > 10
+    first = model.resized(6).predict(X)
+    model.set_params(initial_size=None, max_size=6, learning_rate_init=1e-15, max_iter=11)
+    assert model.fit(X, y).n_hidden_ <= 6
+    np.testing.assert_allclose(model.predict(X), first, atol=1e-4)
+
+
 @pytest.mark.parametrize("call", ["fit", "partial_fit"])
 @pytest.mark.parametrize("name", FIXED)
 def test_a_parameter_must_not_change_while_training_goes_on(data, name, call):
@@ -270,6 +281,8 @@ def test_later_chunks_may_lack_classes_but_bring_no_new_ones():
         model.partial_fit(X, y)
     with pytest.raises(NotFittedError):
         model.predict(X)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        model.partial_fit(X[:200], y[:200, None])
     model.partial_fit(X[:200], y[:200], classes=[2, 1, 0])
     np.testing.assert_array_equal(model.classes_, [0, 1, 2])
     model.partial_fit(X[y == 1], y[y == 1])

@@ -224,6 +224,16 @@ def test_predictions_stay_within_the_range_of_the_target(name):
 
 
 @every_regression_loss
+def test_every_output_stays_within_the_range_of_its_own(name):
+    y = np.linspace([1.0, 1.0], [1.05, 300.0], 40)
+    loss = LOSSES[name]().fit(y, np.ones(len(y)))
+    prediction = loss.decode(np.repeat(np.linspace(-100, 100, 201)[:, None], 2, axis=1))
+    np.testing.assert_allclose([prediction.min(axis=0), prediction.max(axis=0)], y[[0, -1]])
+    wider = loss.widen(np.array([[2.0, 2.0]])).decode(np.full((1, 2), 100.0))
+    np.testing.assert_allclose(wider, [[2.0, 300.0]])
+
+
+@every_regression_loss
 def test_units_of_the_target_do_not_matter(name):
     y = draw_targets(name, 1)
     small, large = (LOSSES[name]().fit(s * y, np.ones(len(y))) for s in (1.0, 1e6))

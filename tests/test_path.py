@@ -265,6 +265,19 @@ def test_the_score_of_the_estimator_is_weighted():
     assert abs(model.score(X[60:], y[60:]) - expected) > 0.03
 
 
+def test_a_scorer_sees_estimators_that_can_do_everything():
+    X, y = table(NimbleRegressor)
+
+    def scorer(model, X, y):
+        assert len(model.estimators_) == model.n_estimators
+        return model.prefix_losses(X, y)[-1] * model._loss.scale_[0]
+
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-3], "cv": 3}
+    found = nimble_path(X, y, scoring=scorer, **common).scores
+    expected = -nimble_path(X, y, scoring="neg_root_mean_squared_error", **common).scores
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
 # ------------------------------------------------------------------ prices
 def test_prices_are_sorted_and_distinct():
     X, y = table(NimbleRegressor)
@@ -300,7 +313,7 @@ def test_there_is_a_grid_where_a_linear_model_explains_all():
     assert (path.size_penalties > 0).all()
 
 
-@pytest.mark.parametrize("size_penalties", [[1e-3, -1e-3], [[1e-3]], [np.nan], []])
+@pytest.mark.parametrize("size_penalties", [[1e-3, -1e-3], [[1e-3]], [np.nan], [], 0, -2])
 def test_prices_that_make_no_sense_are_refused(size_penalties):
     X, y = table(NimbleRegressor)
     with pytest.raises(ValueError, match="size_penalties|sample"):

@@ -8,11 +8,13 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import joblib
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 from sklearn.base import is_classifier, is_regressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
@@ -161,6 +163,19 @@ def test_fitted_attributes_describe_the_networks(Estimator, n_estimators):
 def test_the_loss_curve_is_the_objective_of_the_record(Estimator):
     model = Estimator(**SHORT).fit(*table(Estimator))
     assert model.loss_curve_ == [record.loss for record in model.history_]
+
+
+@pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["dense", "sparse", "held out"])
+def test_units_leave_no_trace_in_the_record(kind):
+    X, y = waves(400)
+    models = [NimbleRegressor(max_iter=3, random_state=0) for _ in range(2)]
+    for model, unit in zip(models, (1.0, 3.7), strict=True):
+        Z = csr_array(unit * X) if kind == "sparse" else unit * X
+        held_out = {"X_val": Z[::7], "y_val": unit * y[::7]} if kind == "held out" else {}
+        model.fit(Z, unit * y, **held_out)
+    first, second = ([replace(row, seconds=0.0) for row in m.history_] for m in models)
+    assert first == second
 
 
 def test_the_last_size_is_published_where_nothing_is_held_out():

@@ -38,6 +38,7 @@ VARIANTS = {
     "weight decay 0.1": {"alpha": 0.1},
     "price 1e-3": {"size_penalty": 1e-3},
     "price 1e-5": {"size_penalty": 1e-5},
+    "a start of 8 neurons": {"initial_size": 8},
     "a start of 32 neurons": {"initial_size": 32},
     "a start of 128 neurons": {"initial_size": 128},
     "twice the anneal": {"_schedule.ANNEAL_SHARE": 0.8, "_schedule.ANNEAL_STEPS": 200},
