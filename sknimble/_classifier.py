@@ -60,7 +60,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding of every column of numbers.
+        "piecewise" adds a piecewise-linear encoding, of at most eight pieces, of columns with more
+        than 16 distinct numbers; not to a sparse table.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
     alpha : float, default=0.02
@@ -68,7 +69,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         gradient. The linear path does not decay.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
-        rows, at least 32 and at most 256.
+        rows (in `partial_fit`, which sees them once, half of that), at least 32 and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
@@ -77,7 +78,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch was best. "auto": from
-        100 rows on. Explicit validation rows in `fit` take their place.
+        100 rows on. Explicit validation rows in `fit` take their place. Without any, training
+        takes 600 steps, at least one epoch and at most `max_iter`, and the last weights count.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1, of each class.
     warm_start : bool, default=False
@@ -102,7 +104,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     history_ : list of Epoch
         A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
     loss_curve_ : list of float
-        Objective on the training rows after each epoch, the mean over the networks.
+        Objective as last measured in each epoch, on a batch; the mean over the networks.
     n_iter_ : int
         Epochs run.
     n_features_in_ : int

@@ -30,7 +30,7 @@ class NetworkProgress:
     utility : float
         Moving sum of the measured utility.
     data_loss : float
-        As last measured on training rows.
+        As last measured on a training batch.
     buffers : ndarray of shape (4, n_parameters)
         Weights, their average and the two moments of the optimiser, flat.
     """

@@ -26,8 +26,9 @@ class Epoch:
     loss : float
         The objective: ``data_loss + size_loss``.
     data_loss : float
-        Loss on the training rows, normalised: the root of its share of a constant prediction's
-        loss, which scores about 1. Of a squared error the nRMSE.
+        Normalised loss of the training batch that was measured last, with N neurons awake: the
+        root of its share of a constant prediction's loss, which scores about 1. Of a squared
+        error the nRMSE. Noisy, where a batch is not all rows.
     size_loss : float
         What the size costs, in the same unit.
     validation_loss : float

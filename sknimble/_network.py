@@ -10,7 +10,7 @@ x carries a trailing 1, so ``linear`` and ``first`` hold their intercepts as the
 column. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs, B rows.
 CSR rows are multiplied by scipy, whose products take as long as there are nonzeros.
 
-The functions are pure; `GrowableNetworks` owns the memory.
+The functions have no state; `GrowableNetworks` owns the memory.
 """
 
 import os
@@ -117,8 +117,8 @@ def forward(parameters, X, gates, activation):
     -------
     raw : Tensor of shape (K, o, B)
     cache : list of (z, h, weight)
-        Per hidden layer its pre-activation, activation (both (K, C, B)) and the gated
-        outgoing weights, what the backward pass needs.
+        Per hidden layer its pre-activation, activation (both (K, C, B), and the same where the
+        activation works in place) and the gated outgoing weights: for the backward pass.
     """
     function, cache = ACTIVATIONS[activation][0], []
     raw, z = _from_inputs(parameters, X)
@@ -310,7 +310,7 @@ class GrowableNetworks:
     seeds : sequence of K ints
         Initial weights depend on nothing else: not on K, capacity or when a neuron wakes.
     gain : float
-        Scale of the incoming weights of a new neuron, times 1 / sqrt(fan-in).
+        Scale of the incoming weights of a new neuron of the first layer, times 1 / sqrt(fan-in).
     dtype, device : torch's
     """
 

@@ -1,7 +1,8 @@
-"""AdamW over the flat buffers of K networks, one fused call, and their moving average.
+"""AdamW over the flat buffers of K networks, two fused calls, and their moving average.
 
-Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) applies to the weights of
-neurons, not to the linear path or to hidden biases.
+Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) is in the second call, for the
+weights of neurons. The first is for the linear path and the biases of all hidden layers but
+the first, whose biases are a column of its weights.
 """
 
 import torch

@@ -36,7 +36,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         neuron that lowers the RMSE by a thousandth of the spread of y.
     initial_size : float, default=None
         Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 8
-        times the root of the number of outputs, or `max_size` if that is less.
+        times the root of the number of outputs, quantiles included, or `max_size` if less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None
@@ -54,7 +54,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding of every column of numbers.
+        "piecewise" adds a piecewise-linear encoding, of at most eight pieces, of columns with more
+        than 16 distinct numbers; not to a sparse table.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
     alpha : float, default=0.02
@@ -62,7 +63,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         gradient. The linear path does not decay.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
-        rows, at least 32 and at most 256.
+        rows (in `partial_fit`, which sees them once, half of that), at least 32 and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
@@ -71,9 +72,11 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch was best. "auto": from
-        100 rows on. Explicit validation rows in `fit` take their place.
+        100 rows on. Explicit validation rows in `fit` take their place. Without any, training
+        takes 600 steps, at least one epoch and at most `max_iter`, and the last weights count.
     validation_fraction : float, default=0.15
-        Share of the rows held out, between 0 and 1.
+        Share of the rows held out, between 0 and 1. Several networks hold out one of
+        ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
     warm_start : bool, default=False
         Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
     device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
@@ -94,7 +97,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     history_ : list of Epoch
         A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
     loss_curve_ : list of float
-        Objective on the training rows after each epoch, the mean over the networks.
+        Objective as last measured in each epoch, on a batch; the mean over the networks.
     n_iter_ : int
         Epochs run.
     n_features_in_ : int

@@ -3,7 +3,7 @@
 A network *explores* at a constant rate (after a warm-up). When its held-out objective has not
 improved for a share of the steps so far, or steps run out, it *anneals*: the rate falls
 linearly to 0, over a share of the steps its best state took, and its size stays as it is. So the
-length follows the data: a small noisy table that peaks after 100 steps is done after 400, and a
+length follows the data: a small noisy table that peaks after 100 steps is done after 500, and a
 hard one trains on.
 """
 

@@ -45,7 +45,7 @@ _CLIP = 4.0  # where the smooth clip levels off
 _FAR = 1e6  # beyond this the clip is level to the last bit; larger squares could overflow
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
-_FEW_VALUES = 16  # a column with fewer distinct values gets no piecewise-linear encoding
+_FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
 
 
 def validate_table(owner, X, *, reset):

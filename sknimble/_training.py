@@ -27,7 +27,7 @@ from ._schedule import WARM_UP, Schedule
 from ._size import BLOCK, next_size, normalised, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
-SIZE_VELOCITY = 0.03  # largest change of log N per cycle
+SIZE_VELOCITY = 0.03  # largest change of log(N + SCOUTS) per cycle
 SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
 IDLE_WEIGHTS = 4000  # fewer cost less to compute than to leave out
 WORK_OF_A_THREAD = 20_000_000  # products a step; for less, threads wait longer than they work
