@@ -11,23 +11,8 @@ import numpy as np
 import torch
 
 from . import __version__
-from ._losses import (
-    AbsoluteError,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    Gamma,
-    Huber,
-    Poisson,
-    Quantile,
-    SquaredError,
-)
 from ._tables import _CLIP, _FAR
 
-LINKS = {
-    SquaredError: "range", AbsoluteError: "range", Huber: "range", Quantile: "range",
-    Poisson: "exponential", Gamma: "exponential", BinaryCrossEntropy: "sigmoid",
-    CrossEntropy: "softmax",
-}  # fmt: skip
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
 
 
@@ -74,14 +59,13 @@ def constants(table, loss):
 
 def _output_constants(loss):
     """Return by name what turns raw outputs into units."""
-    link = LINKS[type(loss)]
-    if link == "range":
+    if loss.link == "range":
         low, high = loss.range_
         arrays = {"unit": loss.scale_, "location": loss.location_, "low": low, "high": high}
         if np.ndim(getattr(loss, "quantile", None)):
-            arrays["rank"] = loss.levels_.argsort(kind="stable").argsort(kind="stable")
+            arrays["rank"] = loss.rank
         return arrays
-    if link == "exponential":
+    if loss.link == "exponential":
         return {"unit": loss.mean_, "low": loss.low_, "high": loss.high_}
     return {}
 
@@ -299,8 +283,8 @@ def to_torch(networks, table, loss, *, flat):
         If the table has columns of levels.
     """
     members = [layers(network) for network in networks]
-    link = LINKS[type(loss)]
-    return TorchNetworks(constants(table, loss), members, networks[0].activation, link, flat)
+    fixed = constants(table, loss)
+    return TorchNetworks(fixed, members, networks[0].activation, loss.link, flat)
 
 
 # ---------------------------------------------------------------------------------------- ONNX
@@ -456,7 +440,7 @@ def to_onnx(path, networks, table, loss, *, flat, classes=None, dtype=np.float64
         import onnx
     except ImportError:
         raise ImportError("to_onnx needs onnx: pip install 'sknimble[onnx]'") from None
-    link, graph = LINKS[type(loss)], Graph(dtype, loss.n_outputs_)
+    link, graph = loss.link, Graph(dtype, loss.n_outputs_)
     fixed = {k: graph.symbol(a, k) for k, a in constants(table, loss).items()}
     members = [
         {k: graph.symbol(a, f"network{i}_{k}") for k, a in layers(network).items()}

@@ -13,6 +13,8 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
                       loss is divided by, so that a constant predictor scores 1
 ``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
+``link``              name of what `decode` does, for exports: "range", "exponential",
+                      "sigmoid" or "softmax"
 ``least``             no baseline counts as less than this: it leaves nothing to explain
 ``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
 ====================  =====================================================================
@@ -82,7 +84,7 @@ def linear_loss(loss, X, target, weight):
         0 leaves nothing to explain, 1 is no better than a constant.
     """
     coef, intercept = loss.fit_linear(X, target, weight)
-    raw = X @ np.reshape(coef, (target.shape[1], -1)).T + intercept
+    raw = X @ coef.T + intercept
     return _mean_loss(loss, raw, target, weight) / normalisation(loss, target, weight)
 
 
@@ -112,6 +114,7 @@ class SquaredError:
     Predictions are clipped to the range of the training target.
     """
 
+    link = "range"
     least = TINY
     calibrated = False
 
@@ -155,7 +158,7 @@ class SquaredError:
     def fit_linear(self, X, target, weight):
         """Fit ridge regression."""
         model = Ridge().fit(X, target, sample_weight=weight)
-        return model.coef_, model.intercept_
+        return model.coef_.reshape(target.shape[1], -1), np.ravel(model.intercept_)
 
 
 class _Robust:
@@ -172,6 +175,7 @@ class _Robust:
     He, Pan, Tan and Zhou, "Smoothed quantile regression", arXiv 2012.05187.
     """
 
+    link = "range"
     least = TINY
     calibrated = False
     delta = 0.01
@@ -294,11 +298,15 @@ class Quantile(_Robust):
             )
         return super().fit(y, weight)
 
+    @property
+    def rank(self):
+        """Position of each level among all in ascending order, shape (o,)."""
+        return self.levels_.argsort(kind="stable").argsort(kind="stable")
+
     def decode(self, raw):
         """Return predictions in the units of y, levels in the order in which they were given."""
         if np.ndim(self.quantile):
-            rank = self.levels_.argsort(kind="stable").argsort(kind="stable")
-            raw = np.sort(raw, axis=1)[:, rank]
+            raw = np.sort(raw, axis=1)[:, self.rank]
         return super().decode(raw)
 
 
@@ -310,6 +318,7 @@ class _LogLink:
     to the range of its own.
     """
 
+    link = "exponential"
     least = TINY
     calibrated = False
 
@@ -434,11 +443,8 @@ REGRESSION_LOSSES = {
 }
 
 
-class BinaryCrossEntropy:
-    """Cross-entropy of one logit per output; targets are 0 or 1.
-
-    The mean over outputs, so that several outputs are several labels.
-    """
+class _Probabilities:
+    """A loss of logits; targets are 0 or 1."""
 
     least = 1e-3  # nats: a class of a ten-thousandth of the weight
     calibrated = True
@@ -455,6 +461,12 @@ class BinaryCrossEntropy:
     def encode(self, y):
         """Return y as floats."""
         return y.astype(np.float64)
+
+
+class BinaryCrossEntropy(_Probabilities):
+    """Cross-entropy of one logit per output, the mean over outputs: several are several labels."""
+
+    link = "sigmoid"
 
     def decode(self, raw):
         """Return the probability of 1 for every output."""
@@ -480,24 +492,10 @@ class BinaryCrossEntropy:
         return np.concatenate([c for c, _ in parts]), np.concatenate([b for _, b in parts])
 
 
-class CrossEntropy:
+class CrossEntropy(_Probabilities):
     """Multinomial cross-entropy of a softmax; targets are one-hot rows."""
 
-    least = 1e-3  # nats: a class of a ten-thousandth of the weight
-    calibrated = True
-
-    def fit(self, y, weight):
-        """Learn the number of classes of the indicator y, shape (n, o)."""
-        self.n_outputs_ = y.shape[1]
-        return self
-
-    def widen(self, y):
-        """Return the loss itself: probabilities have no other range."""
-        return self
-
-    def encode(self, y):
-        """Return y as floats."""
-        return y.astype(np.float64)
+    link = "softmax"
 
     def decode(self, raw):
         """Return class probabilities."""

@@ -470,8 +470,7 @@ class GrowableNetworks:
     def set_linear(self, member, coef, intercept):
         """Start the linear path at coefficients of leading inputs, (o, .), and intercepts (o,)."""
         start = np.zeros((self.n_outputs, self.n_inputs))
-        coef = np.reshape(coef, (self.n_outputs, -1))
-        start[:, : coef.shape[1]], start[:, -1] = coef, np.ravel(intercept)
+        start[:, : coef.shape[1]], start[:, -1] = coef, intercept
         start = torch.as_tensor(start, **self.options)
         self.weights.linear[member] = self.average.linear[member] = start
 

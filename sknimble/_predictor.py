@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from ._late import read
+from ._losses import row_losses
 
 # Bounds the memory of hidden activations: rows times neurons of one batch of predictions.
 _BATCH_CELLS = 2**21
@@ -140,8 +141,6 @@ def prefix_losses(network, X, target, weight, loss):
     -------
     ndarray of shape (n_hidden + 1,)
     """
-    from ._losses import row_losses  # which needs torch
-
     rows = max(1, _BATCH_CELLS // max(1, network.n_hidden))
     total = np.zeros(network.n_hidden + 1)
     for i in range(0, X.shape[0], rows):

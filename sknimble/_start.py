@@ -10,7 +10,7 @@ from ._batches import Rows
 from ._late import LateMatrix, read, thin
 from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
-from ._training import HeldOut, Training
+from ._training import Training
 
 # Bytes that the buffers of all networks together may take at max_size.
 MEMORY_LIMIT = 4 * 2**30
@@ -157,7 +157,7 @@ def _fit_shrunken(loss, X, target, weight):
 
     def fit(shrinkage, rows):
         coef, intercept = loss.fit_linear(shrinkage * X[rows], target[rows], weight[rows])
-        return shrinkage * np.reshape(coef, (target.shape[1], -1)), intercept
+        return shrinkage * coef, intercept
 
     def score(shrinkage):
         coef, intercept = fit(shrinkage, ~judging)
@@ -259,12 +259,12 @@ def _held_out_parts(X, target, weight, held_out, fold, validation, device):
     if validation is not None:
         X, target, rows = validation
         target = _without_units(target, X.dtype)
-        return [HeldOut(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
+        return [(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
     if held_out is None:
         return []
     judging = np.where(held_out, weight, 0.0)
     return [
-        HeldOut(members, make_rows(X, own_target, rows[None], device))
+        (members, make_rows(X, own_target, rows[None], device))
         for members, rows, own_target in _groups(judging, target, fold)
         if rows.any()
     ]

@@ -11,13 +11,12 @@ import math
 import time
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import torch
 
-from ._batches import Batches, Judges, Rows
+from ._batches import Batches, Judges
 from ._calibration import best_sharpness
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
@@ -31,14 +30,6 @@ SIZE_VELOCITY = 0.03  # largest change of log(N + SCOUTS) per cycle
 SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
 IDLE_WEIGHTS = 4000  # fewer cost less to compute than to leave out
 WORK_OF_A_THREAD = 20_000_000  # products a step; for less, threads wait longer than they work
-
-
-@dataclass
-class HeldOut:
-    """Rows that judge some networks: which (positions at the start), and the rows."""
-
-    members: np.ndarray
-    rows: Rows
 
 
 class Divergence(ValueError):
@@ -70,8 +61,8 @@ class Training:
         Of groups of networks with the same rows.
     group : ndarray of int, shape (K,)
         Which group each network belongs to.
-    held_out : list of HeldOut
-        Each network in at most one; those in none train for a fixed length.
+    held_out : list of (ndarray of int, Rows)
+        Networks, each at most once, and the rows that judge them; others train for a fixed length.
     normaliser : float or ndarray of shape (K,)
         What the loss is divided by: that of the best constant prediction.
     activation : str
@@ -109,7 +100,7 @@ class Training:
         anneal=True,
     ):  # fmt: skip
         k = networks.n_networks
-        self.networks, self.loss, self.held_out = networks, loss, held_out
+        self.networks, self.loss = networks, loss
         self.activation, self.target_size = activation, target_size
         self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,)).copy()
         self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
@@ -117,8 +108,8 @@ class Training:
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
         self.all_batches = self.batches = Batches(train, group, batch_size, self.scale)
-        self.all_judges = self.judges = Judges([(part.members, part.rows) for part in held_out])
-        watched = np.isin(np.arange(k), [m for part in held_out for m in part.members])
+        self.all_judges = self.judges = Judges(held_out)
+        watched = np.isin(np.arange(k), [m for members, _ in held_out for m in members])
         self.schedule = Schedule(watched, self.batches.n_batches, max_iter, patience, tol, anneal)
         self.members, self.results, self.left = np.arange(k), {}, {}
         self.step = self.epoch = 0
@@ -331,7 +322,7 @@ class Training:
         """Raise because a loss is not finite."""
         raise Divergence(f"the loss is not finite after {self.step} steps")
 
-    def _price(self):
+    def _size_loss(self):
         """Return the size loss of every network."""
         return size_loss(self.networks.size, self.size_penalty, self.target_size)
 
@@ -344,7 +335,7 @@ class Training:
 
     def _judge(self, validation):
         """Keep the state of every network that is the best of its held-out objectives."""
-        better = self.schedule.observe(self.step, validation + self._price())
+        better = self.schedule.observe(self.step, validation + self._size_loss())
         for position in np.flatnonzero(better):
             state, sharpness = self.networks.state(position), float(self.sharpness[position])
             self.results[self.members[position]] = state._replace(sharpness=sharpness)
@@ -410,13 +401,13 @@ class Training:
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""
-        price, rates = self._price(), self.learning_rates()
+        size_losses, rates = self._size_loss(), self.learning_rates()
         return {
             int(member): Epoch(
                 epoch=self.epoch,
-                loss=float(self.data_loss[i] + price[i]),
+                loss=float(self.data_loss[i] + size_losses[i]),
                 data_loss=float(self.data_loss[i]),
-                size_loss=float(price[i]),
+                size_loss=float(size_losses[i]),
                 validation_loss=float(validation[i]),
                 size=float(self.networks.size[i]),
                 utility=float(self.utility[i] / self.utility_weight),

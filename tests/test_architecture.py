@@ -48,7 +48,6 @@ MAY_LOAD_TORCH = {
     "_batches",
     "_optimizer",
     "_network",
-    "_losses",
     "_export",
 }
 

@@ -13,7 +13,6 @@ from sklearn.datasets import make_friedman1
 from sklearn.exceptions import NotFittedError
 
 from sknimble import NimbleClassifier, NimbleRegressor
-from sknimble._export import LINKS
 from sknimble._losses import REGRESSION_LOSSES
 
 X, Y = make_friedman1(160, 6, noise=0.5, random_state=0)
@@ -91,8 +90,7 @@ def test_every_activation_and_the_mean_of_several_networks(activation, n_hidden_
 
 
 @pytest.mark.parametrize("loss", REGRESSION_LOSSES)
-def test_every_loss_has_a_link(loss, tmp_path):
-    assert REGRESSION_LOSSES[loss] in LINKS
+def test_every_loss_has_a_link(loss):
     _, _, y = TASKS["regression"]
     model = NimbleRegressor(loss=loss, max_iter=3, random_state=0).fit(X, y - y.min() + 1.0)
     assert_agree(through_torch(model, X), model.predict(X))

@@ -95,9 +95,10 @@ def test_networks_that_hold_out_the_same_rows_share_them():
     X, y = draw_table()
     held_out = np.zeros((3, len(y)), dtype=bool)
     held_out[0, :10] = held_out[2, :10] = held_out[1, 10:30] = True
-    parts = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).held_out
-    found = {tuple(part.members.tolist()): len(part.rows) for part in parts}
-    assert found == {(0, 2): 10, (1,): 20}
+    parts = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).judges
+    ((members, rows),) = parts
+    kept = (rows.weight > 0).sum(dim=1).tolist()
+    assert dict(zip(members.tolist(), kept, strict=True)) == {0: 10, 1: 20, 2: 10}
 
 
 def test_held_out_rows_do_not_train():
@@ -113,9 +114,9 @@ def test_explicit_validation_rows_judge_every_network():
     X, y = draw_table()
     validation = X[:7], y[:7], np.ones(7)
     training = start(X, y, validation=validation, sizes=(5.0, 5.0))
-    (part,) = training.held_out
-    assert part.members.tolist() == [0, 1]
-    assert len(part.rows) == 7
+    ((members, rows),) = training.judges
+    assert members.tolist() == [0, 1]
+    assert len(rows) == 7
     assert len(training.train) == len(y)
 
 
@@ -124,12 +125,12 @@ def test_some_networks_may_hold_out_nothing():
     held_out = np.zeros((2, len(y)), dtype=bool)
     held_out[1, :10] = True
     training = start(X, y, held_out=held_out, sizes=(5.0, 5.0))
-    assert [part.members.tolist() for part in training.held_out] == [[1]]
+    assert [members.tolist() for members, _ in training.judges] == [[1]]
     assert training.schedule.watched.tolist() == [False, True]
 
 
 def test_with_nothing_held_out_nobody_judges():
-    assert start(*draw_table()).held_out == []
+    assert list(start(*draw_table()).judges) == []
 
 
 # ------------------------------------------------------------------ the linear start

@@ -318,7 +318,7 @@ def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
 # ------------------------------------------------------------------ the best state
 def held_out_objective(training, state, price):
     """Return the objective of a state on the held-out rows, by the network that predicts."""
-    rows = training.held_out[0].rows
+    ((_, rows),) = training.all_judges
     network = FittedNetwork.from_state(state, round(state.size), "silu")
     error = network.raw(rows.X[:, :-1].numpy()) - rows.target.numpy()
     return float(normalised(0.5 * np.mean(error**2) / training.normaliser)) + price * state.size
