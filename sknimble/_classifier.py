@@ -2,11 +2,10 @@
 
 import numpy as np
 from scipy import sparse
-from scipy.special import logit
+from scipy.special import log_expit, log_softmax, logsumexp
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
@@ -202,8 +201,10 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             message = f"{name} must hold labels of one type, none missing: {error}"
             raise TypeError(message) from error
         if kind == "multilabel-indicator":
-            return y.toarray() if sparse.issparse(y) else np.asarray(y)
-        if kind == "multiclass-multioutput":
+            y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+            if np.isin(y, (0, 1)).all():
+                return y
+        if kind in ("multilabel-indicator", "multiclass-multioutput"):
             raise ValueError(
                 f"{name} of shape {np.shape(y)} has several labels per row: they must be given as "
                 "an indicator matrix, one column of 0 and 1 per label"
@@ -275,9 +276,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         """Multiply weights by those of the classes, of every label if there are several."""
         if self.class_weight is None:
             return weight
-        labels = y.T if self._shape else [y]
-        factors = [_class_factors(self.class_weight, label, weight) for label in labels]
-        return weight * np.prod(factors, axis=0)
+        labels, classes = (y.T, np.arange(2)) if self._shape else ([y], self.classes_)
+        for label in labels:
+            weight = weight * _class_factors(self.class_weight, label, classes, weight)
+        if not weight.any():
+            raise ValueError(f"class_weight={self.class_weight} leaves every row a weight of zero")
+        return weight
 
     def _make_loss(self, target):
         """Return cross-entropy of one logit per label, or of a softmax over classes."""
@@ -328,13 +332,15 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             Log-odds of the second of two classes or of every label; logarithms of the
             probabilities of three or more classes.
         """
-        P = self._predict(X, self._decoded_mean)
-        if self._shape:
-            return logit(P)
-        if P.shape[1] == 1:
-            return logit(P[:, 0])
-        with np.errstate(divide="ignore"):
-            return np.log(P)
+        logits = self._predict(X, self._logits)
+        return logits if self._shape or logits.shape[1] > 1 else logits[:, 0]
+
+    def _logits(self, raws):
+        """Return the logits of the mean probabilities, however near to 0 or 1 these are."""
+        raws = np.stack(raws).astype(np.float64)
+        if self._loss.link == "softmax":
+            return _log_mean(log_softmax(raws, axis=-1))
+        return _log_mean(log_expit(raws)) - _log_mean(log_expit(-raws))
 
     def predict(self, X):
         """Predict labels.
@@ -358,12 +364,20 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         return tags
 
 
-def _class_factors(class_weight, y, weight):
+def _log_mean(logs):
+    """Return the logarithms of the means over the first axis, from logarithms."""
+    return logsumexp(logs, axis=0) - np.log(len(logs))
+
+
+def _class_factors(class_weight, y, classes, weight):
     """Return the class weight of every row; balanced ones count weighted rows."""
-    classes, codes = np.unique(y, return_inverse=True)
     if class_weight == "balanced":
-        return weight.sum() / (len(classes) * np.bincount(codes, weight)[codes])
-    factors = compute_class_weight(class_weight, classes=classes, y=y)[codes]
-    if factors.min() < 0 or not factors.any():
+        present, codes = np.unique(y, return_inverse=True)
+        return weight.sum() / (len(present) * np.bincount(codes, weight)[codes])
+    unknown = [name for name in class_weight if name not in classes.tolist()]
+    if unknown:
+        raise ValueError(f"class_weight names {unknown}; the classes are {classes.tolist()}")
+    factors = np.array([class_weight.get(name, 1.0) for name in classes.tolist()], dtype=float)
+    if not (factors >= 0).all() or not factors.any():
         raise ValueError(f"class_weight={class_weight} must be positive; it may be 0 for some")
-    return factors
+    return factors[np.searchsorted(classes, y)]

@@ -111,6 +111,11 @@ def _two_axes(ax):
         raise ValueError(f"ax has {np.size(ax)} Axes; one or two can be drawn in")
     ax = np.ravel(ax)[0]
     ax.set_axis_off()
-    parts = ax.get_subplotspec().subgridspec(2, 1)
+    if ax.get_subplotspec() is None:
+        box = ax.get_position()
+        edges = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+        parts = ax.figure.add_gridspec(2, 1, **edges)
+    else:
+        parts = ax.get_subplotspec().subgridspec(2, 1)
     above = ax.figure.add_subplot(parts[0])
     return np.array([above, ax.figure.add_subplot(parts[1], sharex=above)])

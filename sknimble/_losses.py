@@ -33,6 +33,7 @@ LINEAR_ROUNDS = 5  # ridge regressions that a robust linear start takes
 TINY = float(np.finfo(np.float32).eps)
 SCORING_ROUNDS = 10  # those of a linear start with a log link
 LOWEST_SHARE = 1e-6  # smallest prediction of a log link, as a share of the mean target
+LOWEST_TARGET = 1e-30  # smallest target of which a logarithm is taken, likewise
 
 
 def normalisation(loss, target, weight):
@@ -121,7 +122,10 @@ class SquaredError:
     def fit(self, y, weight):
         """Learn location, scale and range of y, shape (n, o)."""
         self.location_ = np.average(y, axis=0, weights=weight)
-        scale = np.sqrt(np.average((y - self.location_) ** 2, axis=0, weights=weight))
+        away = y - self.location_
+        farthest = np.abs(away).max(axis=0)  # whose square may be too small a number, or too large
+        away /= np.where(farthest > 0.0, farthest, 1.0)
+        scale = farthest * np.sqrt(np.average(away**2, axis=0, weights=weight))
         tiny = 10 * np.finfo(np.float64).eps * np.abs(self.location_)
         self.scale_ = np.where(scale > tiny, scale, 1.0)
         self.range_ = np.stack([y.min(axis=0), y.max(axis=0)])
@@ -417,6 +421,10 @@ class Gamma(_LogLink):
         if y.min() <= 0:
             raise ValueError(f"loss='gamma' needs y > 0, got {y.min():g}")
 
+    def encode(self, y):
+        """Divide y by its mean; of what is next to nothing, float32 holds the logarithm."""
+        return super().encode(y).clip(LOWEST_TARGET)
+
     def value(self, raw, target):
         """Return the loss of every row."""
         safe = raw.clamp(min=self.low_.min())
@@ -483,7 +491,8 @@ class BinaryCrossEntropy(_Probabilities):
 
     def baseline(self, target, weight):
         """Return the log-odds of the class frequencies."""
-        share = np.average(target, axis=0, weights=weight).clip(1e-12, 1 - 1e-12)
+        share = np.average(target, axis=0, weights=weight.astype(np.float64))
+        share = share.clip(1e-12, 1 - 1e-12)
         return np.log(share / (1.0 - share))
 
     def fit_linear(self, X, target, weight):

@@ -20,7 +20,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._classifier import NimbleClassifier
 from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
@@ -103,9 +103,11 @@ def nimble_path(
     scorer = check_scoring(model, scoring=scoring)
     rows = model._check_data(X, y, sample_weight, reset=True)
     X, y, groups = indexable(X, y, groups)
+    if sample_weight is not None:
+        sample_weight = np.broadcast_to(np.asarray(sample_weight), _num_samples(X))
     splits = check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups)
     trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
-    folds = _Folds(model, *rows, _among_counted(trains, sample_weight, len(y)))
+    folds = _Folds(model, *rows, _among_counted(trains, sample_weight))
     penalties = check_penalties(size_penalties, folds)
     fitted = folds.train(penalties)
     sizes = [[one.size_weight_ for one in row] for row in fitted]
@@ -141,11 +143,11 @@ def _positions(rows):
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
-def _among_counted(trains, sample_weight, n_rows):
+def _among_counted(trains, sample_weight):
     """Return training rows as positions among the rows whose weight is not zero."""
     if sample_weight is None:
         return trains
-    counted = np.broadcast_to(np.asarray(sample_weight) != 0, n_rows)
+    counted = sample_weight != 0
     position = np.cumsum(counted) - 1
     return [position[train[counted[train]]] for train in trains]
 
@@ -154,7 +156,7 @@ def _score(scorer, model, test, X, y, sample_weight):
     """Return the score of a fitted model on rows of X, weighted if the scorer can."""
     weight = {}
     if sample_weight is not None and _takes_weight(scorer):
-        weight["sample_weight"] = _safe_indexing(np.asarray(sample_weight), test)
+        weight["sample_weight"] = sample_weight[test]
     return scorer(model, _safe_indexing(X, test), _safe_indexing(y, test), **weight)
 
 
@@ -178,7 +180,7 @@ class _Folds:
         model._table = model._fit_table(X, model._reweight(y, weight))
         Z, weights = model._table.encode(X), np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
-            here[train] = model._reweight(y[train], weight[train])
+            np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice
         if max(map(len, trains)) < EARLY_STOPPING_ROWS:
             Z, target, weights = merge_equal_rows(Z, target, weights)
         self.Z, self.target, self.weights = Z, target, weights

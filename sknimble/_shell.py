@@ -36,7 +36,7 @@ INITIAL_SIZE = 8  # of a network with one output, in neurons, where nothing else
 
 def takes_pieces(estimator):
     """Return True, or say why `partial_fit` is not there."""
-    if estimator.early_stopping is True:
+    if estimator.early_stopping not in ("auto", False):
         raise AttributeError(
             "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
             "early_stopping='auto' or False"
@@ -177,7 +177,6 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         begin = not self._is_begun()
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         rows = self._encode(X, y, weight, begin=begin, classes=classes)
-        self._loss = self._loss.widen(rows[1])
         training = self._start(
             *rows, None, begin=begin, hold_out=False, max_iter=1, anneal=False
         )  # fmt: skip
@@ -242,10 +241,13 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Z = encode_early_or_late(self._table, X)
         if len(target) < EARLY_STOPPING_ROWS:
             Z, target, weight = merge_equal_rows(Z, target, weight)
-        if begin:
-            self._loss = self._make_loss(target).fit(target, weight)
+        self._loss = (
+            self._make_loss(target).fit(target, weight) if begin else self._loss.widen(target)
+        )
         if Z.dtype == np.float32:  # every network has its own copy: in half the memory
-            weight = (weight / weight.max()).astype(np.float32)
+            weight = weight / weight.max()
+            np.maximum(weight, np.finfo(np.float32).tiny, out=weight, where=weight > 0)
+            weight = weight.astype(np.float32)
         return Z, target, weight
 
     def _fit_table(self, X, weight):

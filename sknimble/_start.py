@@ -16,6 +16,7 @@ from ._training import Training
 MEMORY_LIMIT = 4 * 2**30
 # A sparse table with fewer rows per column than this chooses how far its linear start shrinks.
 ROWS_PER_COLUMN = 20
+FARTHEST = 1e30  # target, encoded: float32 holds it
 SHRINKAGE = (1.0, 0.3, 0.1, 0.03)  # factors of X, which is what 1 / sqrt(ridge penalty) are
 
 
@@ -213,7 +214,7 @@ def _training_rows(X, target, weight, fold, device):
 
 def _without_units(target, dtype):
     """Return encoded targets without their last bits, in which the units of y leave a trace."""
-    return target.astype(np.float32).astype(dtype)
+    return target.clip(-FARTHEST, FARTHEST).astype(np.float32).astype(dtype)
 
 
 def _torch_dtype(X):

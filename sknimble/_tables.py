@@ -34,7 +34,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 # Names of the dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
 _NUMBERS = re.compile(r"(u?int\d|float|double|half|bool|decimal|sparse)")
-_LEVELS = re.compile(r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(\W|$))")
+_LEVELS = re.compile(
+    r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
+)
 _TIMES = re.compile(r"(date|time|period|duration)")
 _TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
@@ -221,6 +223,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if self.scaler_ is not None:
             if not sparse.issparse(X):
                 X = sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
+                _check_stored(X)
             with np.errstate(**_SUMS_MAY_OVERFLOW):
                 Z = self.scaler_.transform(X)
             np.clip(Z.data, -_FAR, _FAR, out=Z.data)
@@ -367,8 +370,8 @@ def _check_stored(X):
     column = f"x{X.indices[wrong[0]]}"
     if np.isnan(X.data[wrong[0]]):
         raise ValueError(
-            f"Input X is sparse and stores NaN in column {column!r}. Gaps are understood in dense "
-            "tables only: use X.toarray(), or replace NaN by a number."
+            f"Input X is, or was when fitted, sparse and has NaN in column {column!r}. Gaps are "
+            "understood in dense tables only: use X.toarray(), or replace NaN by a number."
         )
     raise ValueError(
         f"Input X contains infinity or a value too large for {X.dtype!r} in column {column!r}. "

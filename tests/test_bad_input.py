@@ -72,7 +72,7 @@ CASES = {
     ),
     "gap in a sparse matrix": (
         lambda: regress(sparse.csc_array(with_one(np.nan))),
-        "stores NaN in column 'x1'.*dense",
+        "sparse and has NaN in column 'x1'.*dense",
     ),
     "complex numbers": (lambda: regress(X + 1j), "Complex data not supported"),
     "dates": (
@@ -161,6 +161,10 @@ CASES = {
         "y must hold labels.*missing",
     ),
     "a label is NaN": (lambda: classify(np.where(y > 0, 1.0, np.nan)), "Input y contains NaN"),
+    "labels that are not 0 and 1": (
+        lambda: classify(np.arange(80).reshape(40, 2) % 2 + 1),
+        "indicator matrix, one column of 0 and 1",
+    ),
     "labels of two types": (lambda: classify(objects("a", 1)), "y must hold labels of one type"),
     # ---- weights
     "too few weights": (
@@ -171,9 +175,9 @@ CASES = {
     "a weight is NaN": (lambda: regress(sample_weight=y * np.nan), "sample_weight contains NaN"),
     "all weights are zero": (lambda: regress(sample_weight=0 * y), "(?i)weights.*zero"),
     "weights in a matrix": (lambda: regress(sample_weight=X), "(?i)sample.weights must be 1D"),
-    "a class without its weight": (
+    "a weight without its class": (
         lambda: classify(class_weight={"yes": 1, "never": 2}),
-        r"\['no'\], are not in class_weight",
+        r"class_weight names \['never'\]; the classes are \['no', 'yes'\]",
     ),
     "a negative class weight": (
         lambda: classify(class_weight={"yes": -1, "no": 1}),

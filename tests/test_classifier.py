@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import make_blobs, make_multilabel_classification
 from sklearn.ensemble import (
@@ -142,6 +143,46 @@ def test_log_probabilities_of_the_impossible_do_not_warn():
     X, y = make_blobs(60, centers=[[0, 0], [50, 50]], random_state=0)
     logs = NimbleClassifier(**QUICK, learning_rate_init=1.0).fit(X, y).predict_log_proba(1e6 * X)
     assert logs.max() <= 0.0
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_logits_are_finite_where_probabilities_are_rounded(n_classes):
+    X, y = make_blobs(200, centers=np.eye(3)[:n_classes] * 50, random_state=0)
+    model = NimbleClassifier(**QUICK).fit(X, y)
+    far = model.decision_function(100 * X)
+    assert np.isfinite(far).all()
+    assert np.unique(np.abs(far)).size > 100
+    logits, P = model.decision_function(X), model.predict_proba(X)
+    again = expit(logits) if n_classes == 2 else np.exp(logits)
+    np.testing.assert_allclose(again, P[:, 1] if n_classes == 2 else P, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [60, 600])
+def test_a_class_may_be_all_there_is(n):
+    X, y = draw_classes(n, 2)
+    kinds = {
+        "a label": NimbleClassifier(**QUICK).fit(X, np.c_[y, np.ones(n, int)]),
+        "a chunk": NimbleClassifier(**QUICK).partial_fit(X, np.ones(n), classes=[0, 1]),
+        "weights": NimbleClassifier(**QUICK, class_weight={0: 0}).fit(X, y),
+        "tiny weights": NimbleClassifier(**QUICK).fit(X, y, np.where(y, 1.0, 1e-40)),
+    }
+    for name, model in kinds.items():
+        answer = model.predict(X)
+        assert (answer[:, 1] if name == "a label" else answer).mean() > 0.99, name
+
+
+@short
+def test_rows_may_lack_a_class_that_has_a_weight():
+    X, y = draw_classes(300)
+    names = np.array(["a", "b", "c"])[y]
+    some = y > 0
+    model = NimbleClassifier(class_weight={"a": 2.0}, **QUICK)
+    model.partial_fit(X, names, classes=["a", "b", "c"]).partial_fit(X[some], names[some])
+    assert model.score(X, names) > 0.8
+    model.fit(X, names, X_val=X[some], y_val=names[some])
+    assert model.score(X, names) > 0.8
+    one = NimbleClassifier(class_weight={1: 3.0}, **QUICK).fit(X, np.c_[some, 0 * some])
+    assert (one.predict(X)[:, 1] == 0).all()
 
 
 # ------------------------------------------------------------------ several labels

@@ -163,6 +163,12 @@ def test_a_parameter_may_change_while_training_goes_on(data, name):
     model.partial_fit(*data)
 
 
+def test_predictions_reach_as_far_as_later_targets(data):
+    X, y = data
+    model = warm(max_iter=20).fit(X, y).set_params(max_iter=200)
+    assert model.fit(X, 2 * y).predict(X).max() > 1.5 * y.max()
+
+
 @pytest.mark.parametrize("n_hidden_layers", [1, 2, 3])
 def test_a_smaller_cap_keeps_the_first_neurons(data, n_hidden_layers):
     X, y = data

@@ -65,6 +65,14 @@ def test_a_pair_of_axes_is_drawn_in():
     assert len(figure.axes) == 2
 
 
+def test_axes_outside_a_grid_are_divided():
+    figure = plt.figure()
+    display = SizeHistoryDisplay(draw_history()).plot(ax=figure.add_axes([0.1, 0.2, 0.5, 0.6]))
+    below, above = sorted(ax.get_position().extents.tolist() for ax in display.ax_)
+    assert below[:2] == pytest.approx([0.1, 0.2])
+    assert above[2:] == pytest.approx([0.6, 0.8])
+
+
 @pytest.mark.parametrize("layout", [None, "constrained"])
 def test_one_axes_is_divided(layout):
     figure, (left, right) = plt.subplots(1, 2, layout=layout)

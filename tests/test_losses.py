@@ -223,6 +223,14 @@ def test_predictions_stay_within_the_range_of_the_target(name):
     assert prediction.max() <= y.max() * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("unit", [1e-165, 1e145])
+def test_the_scale_of_the_target_neither_underflows_nor_overflows(unit):
+    y = unit * np.linspace(-1, 2, 50)[:, None]
+    loss = SquaredError().fit(y, np.ones(50))
+    assert loss.encode(y).std() == pytest.approx(1.0)
+    np.testing.assert_allclose(loss.decode(loss.encode(y)), y, rtol=1e-12)
+
+
 @every_regression_loss
 def test_every_output_stays_within_the_range_of_its_own(name):
     y = np.linspace([1.0, 1.0], [1.05, 300.0], 40)

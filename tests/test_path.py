@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import sklearn
+from scipy.sparse import csr_array
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import get_scorer, make_scorer
@@ -276,6 +277,30 @@ def test_a_scorer_sees_estimators_that_can_do_everything():
     found = nimble_path(X, y, scoring=scorer, **common).scores
     expected = -nimble_path(X, y, scoring="neg_root_mean_squared_error", **common).scores
     np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
+def test_a_row_that_a_splitter_repeats_counts_as_often():
+    X, y = table(NimbleRegressor)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-3]}
+    train, test = np.arange(80), np.arange(80, 120)
+    weight = np.where(np.arange(120) < 20, 9.0, 1.0)
+    repeated = [(np.r_[train, np.repeat(train[:20], 8)], test)]
+    by_weight = nimble_path(X, y, **common, cv=[(train, test)], sample_weight=weight)
+    by_rows = nimble_path(X, y, **common, cv=repeated)
+    once = nimble_path(X, y, **common, cv=[(train, test)])
+    assert by_rows.scores[0, 0] == pytest.approx(by_weight.scores[0, 0], abs=2e-3)
+    assert abs(by_rows.scores[0, 0] - once.scores[0, 0]) > 1e-2
+
+
+def test_a_sparse_indicator_and_one_weight_for_all_are_taken():
+    X, y = table(NimbleClassifier)
+    common = {"estimator": NimbleClassifier(**SHORT), "size_penalties": [1e-3], "cv": KFold(2)}
+    Y = np.eye(3, dtype=int)[y]
+    dense = nimble_path(X, Y, **common)
+    found = nimble_path(X, csr_array(Y), **common)
+    np.testing.assert_array_equal(found.scores, dense.scores)
+    weighted = nimble_path(X, csr_array(Y), **common, sample_weight=2.0)
+    np.testing.assert_allclose(weighted.scores, dense.scores, atol=0.04)
 
 
 # ------------------------------------------------------------------ prices

@@ -441,6 +441,13 @@ def test_dense_and_sparse_rows_of_one_table_agree():
         )
 
 
+def test_dense_rows_of_a_sparse_table_have_no_gaps():
+    table = TableEncoder().fit(sparse.csr_array(np.eye(3)))
+    for wrong, word in [(np.nan, "has NaN"), (np.inf, "inf")]:
+        with pytest.raises(ValueError, match=f"{word}.*column 'x1'|column 'x1'.*{word}"):
+            table.transform(np.array([[0.0, wrong, 1.0]]))
+
+
 def test_large_sparse_table_needs_little_memory():
     X = sparse.random_array(
         (50_000, 20_000), density=1e-4, rng=np.random.default_rng(0), format="csr"
