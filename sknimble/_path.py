@@ -26,6 +26,7 @@ from ._classifier import NimbleClassifier
 from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
+from ._shell import divergence_error
 from ._size import normalised, window_end
 
 N_PENALTIES = 8
@@ -269,7 +270,7 @@ def _run(training, model):
             for number, record in records.items():
                 history[number].append(record)
     except Divergence as error:
-        raise ValueError(f"{error} with learning_rate_init={model.learning_rate_init}") from None
+        raise divergence_error(error, model) from None
     if cohorts.limited:
         warnings.warn(
             f"max_iter={model.max_iter} epochs ended while a held-out loss still improved",

@@ -100,6 +100,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Objective as last measured in each epoch, on a batch; the mean over the networks.
     n_iter_ : int
         Epochs run.
+    estimators_ : list of fitted estimators
+        Each network as an estimator of its own.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)

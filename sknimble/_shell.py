@@ -362,10 +362,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 stacklevel=5,
             )
         except Divergence as error:
-            raise ValueError(
-                f"{error} with learning_rate_init={self.learning_rate_init}: lower it, and check "
-                "X and y for values of extreme scale"
-            ) from None
+            raise divergence_error(error, self) from None
         fitting.call_on_fit_task_end(**data)
         if training.limited:
             warnings.warn(
@@ -604,6 +601,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.target_tags.required = True
         return tags
+
+
+def divergence_error(error, model):
+    """Return what to tell the user whose training diverged."""
+    return ValueError(
+        f"{error} with learning_rate_init={model.learning_rate_init}: lower it, and check X and y "
+        "for values of extreme scale"
+    )
 
 
 def check_outputs(y, shape, name):
