@@ -281,6 +281,17 @@ def _run(training, model):
 
 
 # --------------------------------------------------------------------------- the choice
+def _of_final(name, doc):
+    """Return a property: an attribute of the final estimator."""
+
+    def read(self):
+        if "estimator_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no {name} before fit")
+        return getattr(self.estimator_, name)
+
+    return property(read, doc=doc)
+
+
 class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
     """What both estimators share: the constraints, the path, the choice, the final fit."""
 
@@ -365,46 +376,13 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         return self.estimator_.score(X, y, sample_weight=sample_weight)
 
-    @property
-    def n_features_in_(self):
-        """Number of columns seen in `fit`."""
-        return self._final("n_features_in_")
-
-    @property
-    def feature_names_in_(self):
-        """Names of the columns seen in `fit`."""
-        return self._final("feature_names_in_")
-
-    @property
-    def size_weight_(self):
-        """Size weight N of the final estimator."""
-        return self._final("size_weight_")
-
-    @property
-    def n_hidden_(self):
-        """Awake neurons per hidden layer of the final estimator."""
-        return self._final("n_hidden_")
-
-    @property
-    def n_parameters_(self):
-        """Weights and biases of the final estimator."""
-        return self._final("n_parameters_")
-
-    @property
-    def n_iter_(self):
-        """Epochs of the final fit."""
-        return self._final("n_iter_")
-
-    @property
-    def history_(self):
-        """Record of the final fit."""
-        return self._final("history_")
-
-    def _final(self, name):
-        """Return an attribute of the final estimator."""
-        if "estimator_" not in vars(self):
-            raise AttributeError(f"{type(self).__name__} has no {name} before fit")
-        return getattr(self.estimator_, name)
+    n_features_in_ = _of_final("n_features_in_", "Number of columns seen in `fit`.")
+    feature_names_in_ = _of_final("feature_names_in_", "Names of the columns seen in `fit`.")
+    size_weight_ = _of_final("size_weight_", "Size weight N of the final estimator.")
+    n_hidden_ = _of_final("n_hidden_", "Awake neurons per hidden layer of the final estimator.")
+    n_parameters_ = _of_final("n_parameters_", "Weights and biases of the final estimator.")
+    n_iter_ = _of_final("n_iter_", "Epochs of the final fit.")
+    history_ = _of_final("history_", "Record of the final fit.")
 
     def __sklearn_is_fitted__(self):
         return "estimator_" in vars(self)
@@ -549,10 +527,7 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
         """Return the unfitted estimator with all other parameters."""
         return NimbleClassifier() if self.estimator is None else self.estimator
 
-    @property
-    def classes_(self):
-        """Class labels."""
-        return self._final("classes_")
+    classes_ = _of_final("classes_", "Class labels of the final estimator.")
 
     def predict_proba(self, X):
         """Predict class probabilities, as `NimbleClassifier.predict_proba` does."""
