@@ -89,8 +89,8 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
 def _too_few(validation_fraction, n_rows, reason):
     """Return the error for a split that leaves too little on one side."""
     return ValueError(
-        f"validation_fraction={validation_fraction} of {n_rows} rows leaves too few, or a class "
-        f"out, on one side: {reason}. Change it, or set early_stopping=False"
+        f"validation_fraction={validation_fraction} of {n_rows} distinct rows leaves too few, or "
+        f"a class out, on one side: {reason}. Change it, or set early_stopping=False"
     )
 
 

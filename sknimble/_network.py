@@ -497,6 +497,7 @@ class GrowableNetworks:
             array[member] = 0.0
             if saved is not None:
                 rows, columns = saved.shape
+                saved = np.require(saved, requirements="W")  # it may be a file mapped into memory
                 array[member, :rows, :columns] = torch.as_tensor(saved, **self.options)
 
     def snapshot(self, member):

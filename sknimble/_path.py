@@ -95,7 +95,9 @@ def nimble_path(
     Notes
     -----
     What is scored is what the estimator, with ``n_estimators=path_estimators``, would fit to the
-    training rows of the fold, but for the encoding of the inputs, which is learned from all rows.
+    training rows of the fold, but for what is learned from all rows: the encoding of the inputs,
+    and the range in which a log link is exponential. Folds of different sizes are cut into
+    equally many batches.
     """
     model = clone(NimbleRegressor() if estimator is None else estimator)
     model.set_params(n_estimators=path_estimators)

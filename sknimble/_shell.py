@@ -155,8 +155,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If data or parameters make no sense, or the loss stops being finite.
         """
-        self._check_sizes()
         begin = not (self.warm_start and self._is_begun())
+        self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
         if not max_iter:
@@ -173,10 +173,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _partial_fit(self, X, y, classes, sample_weight):
         """Make one pass over the rows, the first of all or one more."""
-        self._check_sizes()
         begin = not self._is_begun()
+        self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
-        rows = self._encode(X, y, weight, begin=begin, classes=classes)
+        rows = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
         training = self._start(
             *rows, None, begin=begin, hold_out=False, max_iter=1, anneal=False
         )  # fmt: skip
@@ -196,9 +196,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         parameters = self.get_params(deep=False)
         return {name: parameters[name] for name in sorted(FIXED & parameters.keys())}
 
-    def _check_sizes(self):
-        """Raise for sizes that contradict each other."""
-        for name in ("initial_size", "target_size"):
+    def _check_sizes(self, begin=True):
+        """Raise for sizes that contradict each other; the initial one is read but once."""
+        for name in ("initial_size", "target_size") if begin else ("target_size",):
             size = getattr(self, name)
             if size is not None and size > self.max_size:
                 raise ValueError(
@@ -238,16 +238,15 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if begin:
             self._fixed = self._fixed_parameters()
             self._table = self._fit_table(X, weight)
-        Z = encode_early_or_late(self._table, X)
         if len(target) < EARLY_STOPPING_ROWS:
-            Z, target, weight = merge_equal_rows(Z, target, weight)
+            Z, target, weight = merge_equal_rows(self._table.encode(X), target, weight)
+        else:
+            Z = encode_early_or_late(self._table, X)
         self._loss = (
             self._make_loss(target).fit(target, weight) if begin else self._loss.widen(target)
         )
         if Z.dtype == np.float32:  # every network has its own copy: in half the memory
-            weight = weight / weight.max()
-            np.maximum(weight, np.finfo(np.float32).tiny, out=weight, where=weight > 0)
-            weight = weight.astype(np.float32)
+            weight = _in_single_precision(weight)
         return Z, target, weight
 
     def _fit_table(self, X, weight):
@@ -626,6 +625,15 @@ def _rows_that_count(X, y, weight):
         return X, y, weight
     rows = np.flatnonzero(weight)
     return _safe_indexing(X, rows), y[rows], weight[rows]
+
+
+def _in_single_precision(weight):
+    """Return weights as float32, none that is not zero as zero."""
+    if not 1e-20 < weight.max() < 1e20:
+        weight = weight / weight.max()
+    single, least = weight.astype(np.float32), np.finfo(np.float32).tiny
+    single[(weight > 0) & (single < least)] = least
+    return single
 
 
 def _report(records, max_iter, *, in_place):

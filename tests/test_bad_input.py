@@ -243,7 +243,7 @@ CASES = {
     "everything held out": (lambda: regress(validation_fraction=1.0), "'validation_fraction'"),
     "one row, and part of it held out": (
         lambda: regress(X[:1], y[:1], early_stopping=True),
-        "validation_fraction=0.15 of 1 rows leaves too few",
+        "validation_fraction=0.15 of 1 distinct rows leaves too few",
     ),
     "more memory than there is": (
         lambda: regress(max_size=100_000),

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification, make_friedman1
@@ -163,6 +164,26 @@ def test_a_parameter_may_change_while_training_goes_on(data, name):
     model.partial_fit(*data)
 
 
+@pytest.mark.parametrize("n", [60, 600])
+def test_weights_are_relative_to_the_rows_of_a_call(n):
+    X, y = make_friedman1(n, 5, random_state=0)
+    plain = one().partial_fit(X, y).partial_fit(X, y).predict(X)
+    for unit in (1.0 / n, 1e9):
+        weight = np.full(n, unit)
+        model = one().partial_fit(X, y, sample_weight=weight)
+        again = model.partial_fit(X, y, sample_weight=weight).predict(X)
+        np.testing.assert_allclose(again, plain, rtol=1e-3)
+
+
+def test_a_training_goes_on_from_a_file_mapped_into_memory(data, tmp_path):
+    X, y = data
+    model = warm().fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    again = joblib.load(tmp_path / "model.joblib", mmap_mode="r")
+    expected = model.partial_fit(X, y).predict(X)
+    np.testing.assert_array_equal(again.partial_fit(X, y).predict(X), expected)
+
+
 def test_predictions_reach_as_far_as_later_targets(data):
     X, y = data
     model = warm(max_iter=20).fit(X, y).set_params(max_iter=200)
@@ -175,7 +196,7 @@ def test_a_smaller_cap_keeps_the_first_neurons(data, n_hidden_layers):
     model = warm(n_hidden_layers=n_hidden_layers, initial_size=20).fit(X, y)
     assert model.size_weight_ > 10
     first = model.resized(6).predict(X)
-    model.set_params(initial_size=None, max_size=6, learning_rate_init=1e-15, max_iter=11)
+    model.set_params(max_size=6, learning_rate_init=1e-15, max_iter=11)  # not read again
     assert model.fit(X, y).n_hidden_ <= 6
     np.testing.assert_allclose(model.predict(X), first, atol=1e-4)
 

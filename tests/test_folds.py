@@ -92,7 +92,7 @@ def test_the_split_depends_on_the_seed_and_on_nothing_else():
 def test_a_fraction_that_leaves_a_side_or_a_class_empty_is_named(
     n_rows, strata, fraction, n_estimators
 ):
-    with pytest.raises(ValueError, match=f"validation_fraction={fraction} of {n_rows} rows"):
+    with pytest.raises(ValueError, match=f"fraction={fraction} of {n_rows} distinct rows"):
         held_out_masks(n_rows, strata, n_estimators, fraction, 0)
 
 

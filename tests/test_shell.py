@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from sknimble import NimbleClassifier, NimbleRegressor, _classifier, _regressor
+from sknimble import NimbleClassifier, NimbleRegressor, _classifier, _late, _regressor
 from sknimble._folds import EARLY_STOPPING_ROWS
 from sknimble._history import Epoch
 from sknimble._tables import TableEncoder
@@ -176,6 +176,24 @@ def test_units_leave_no_trace_in_the_record(kind):
         model.fit(Z, unit * y, **held_out)
     first, second = ([replace(row, seconds=0.0) for row in m.history_] for m in models)
     assert first == second
+
+
+def test_few_rows_of_very_many_columns_are_fitted(monkeypatch):
+    monkeypatch.setattr(_late, "LATE_CELLS", 2)
+    X, y = waves(60)
+    model = NimbleRegressor(**SHORT).fit(X, y).partial_fit(X, y)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_one_heavy_row_leaves_the_linear_start_to_the_others():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 30))
+    y = X @ rng.normal(size=30)
+    weight = np.where(np.arange(400) == 0, 1000.0, 1.0)
+    start = {"max_iter": 1, "max_size": 0, "learning_rate_init": 1e-12, "early_stopping": False}
+    for encoding in ("none", "piecewise"):
+        model = NimbleRegressor(**start, **ONE | {"encoding": encoding})
+        assert model.fit(X, y, sample_weight=weight).score(X, y) > 0.99
 
 
 def test_the_last_size_is_published_where_nothing_is_held_out():
