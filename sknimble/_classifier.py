@@ -279,8 +279,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         if self.class_weight is None:
             return weight
         labels, classes = (y.T, np.arange(2)) if self._shape else ([y], self.classes_)
-        for label in labels:
-            weight = weight * _class_factors(self.class_weight, label, classes, weight)
+        factors = [_class_factors(self.class_weight, label, classes, weight) for label in labels]
+        weight = weight * np.prod(factors, axis=0)
         if not weight.any():
             raise ValueError(f"class_weight={self.class_weight} leaves every row a weight of zero")
         return weight

@@ -233,6 +233,15 @@ def test_a_label_that_never_occurs_is_improbable(labelled):
     assert NimbleClassifier(**QUICK).fit(X, Y).predict_proba(X)[:, -1].max() < 0.1
 
 
+def test_balanced_labels_are_balanced_each_by_itself(labelled):
+    X, Y = labelled
+    share = Y.mean(axis=0)
+    weight = np.where(Y, 0.5 / share, 0.5 / (1.0 - share)).prod(axis=1)
+    balanced = NimbleClassifier(class_weight="balanced", **QUICK).fit(X, Y).predict_proba(X)
+    given = NimbleClassifier(**QUICK).fit(X, Y, sample_weight=weight).predict_proba(X)
+    np.testing.assert_allclose(balanced, given, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 1, 1: 3}])
 def test_class_weights_hold_for_every_label(labelled, class_weight):
     X, Y = labelled
