@@ -71,12 +71,10 @@ class Rows:
 
     def split(self, sizes):
         """Return views of consecutive rows, so many in each; cheaper than a slice of each."""
-        if isinstance(self.X, torch.Tensor):
-            X = self.X.split(sizes)
-        else:
-            X = [self.X[start:stop] for start, stop in pairwise(np.cumsum([0, *sizes]))]
+        if not isinstance(self.X, torch.Tensor):
+            return [self.slice(*ends) for ends in pairwise(np.cumsum([0, *sizes]).tolist())]
         weight = repeat(None) if self.weight is None else self.weight.split(sizes, dim=1)
-        return map(Rows, X, self.target.split(sizes), weight)
+        return map(Rows, self.X.split(sizes), self.target.split(sizes), weight)
 
     def of(self, networks):
         """Return the rows of some of the networks, by position."""

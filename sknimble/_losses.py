@@ -330,20 +330,24 @@ class _LogLink:
         """Learn mean and range of y, shape (n, o)."""
         self.mean_ = np.average(y, axis=0, weights=weight)
         self.mean_ = np.where(self.mean_ > 0, self.mean_, 1.0)
-        self.low_, self.high_ = self._range(y)
         self.n_outputs_ = y.shape[1]
-        return self
+        return self._set_range(*self._range(y))
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y."""
-        wider, (low, high) = copy(self), self._range(y)
-        wider.low_, wider.high_ = np.minimum(self.low_, low), np.maximum(self.high_, high)
-        return wider
+        low, high = self._range(y)
+        return copy(self)._set_range(np.minimum(self.low_, low), np.maximum(self.high_, high))
 
     def _range(self, y):
         """Return the least and the largest raw output, of every output: shapes (o,)."""
         target = self.encode(y).clip(LOWEST_SHARE)
         return np.log(target.min(axis=0)), np.log(target.max(axis=0))
+
+    def _set_range(self, low, high):
+        """Set the range of every output, and that of all, which every step asks for."""
+        self.low_, self.high_ = low, high
+        self.lowest_, self.highest_ = float(low.min()), float(high.max())
+        return self
 
     def encode(self, y):
         """Divide y by its mean."""
@@ -374,7 +378,7 @@ class _LogLink:
         """
         lowest = _mean_loss(self, np.full_like(target, best[1]), target, weight)
         for _ in range(SCORING_ROUNDS):
-            raw = np.clip(X @ best[0] + best[1], self.low_.min(), self.high_.max())
+            raw = np.clip(X @ best[0] + best[1], self.lowest_, self.highest_)
             rows = weight * self._information(np.exp(raw))
             model = Ridge().fit(X, raw + target[:, 0] / np.exp(raw) - 1.0, sample_weight=rows)
             for share in (1.0, 0.5, 0.25, 0.125):
@@ -400,13 +404,13 @@ class Poisson(_LogLink):
 
     def value(self, raw, target):
         """Return the loss of every row."""
-        safe = raw.clamp(max=self.high_.max())
+        safe = raw.clamp(max=self.highest_)
         mean = safe.exp() * (1.0 + raw - safe)
         return (mean - target * raw + target.xlogy(target) - target).mean(dim=1)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""
-        return raw.clamp(max=self.high_.max()).exp_().sub_(target).mul_(1.0 / raw.shape[1])
+        return raw.clamp(max=self.highest_).exp_().sub_(target).mul_(1.0 / raw.shape[1])
 
     def _information(self, mean):
         """Return the Fisher information of rows about the logarithm of their mean."""
@@ -427,13 +431,13 @@ class Gamma(_LogLink):
 
     def value(self, raw, target):
         """Return the loss of every row."""
-        safe = raw.clamp(min=self.low_.min())
+        safe = raw.clamp(min=self.lowest_)
         ratio = target * (-safe).exp_() * (1.0 + safe - raw)
         return (raw - target.log() + ratio - 1.0).mean(dim=1)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""
-        ratio = raw.clamp(min=self.low_.min()).neg_().exp_().mul_(target)
+        ratio = raw.clamp(min=self.lowest_).neg_().exp_().mul_(target)
         return (1.0 - ratio).mul_(1.0 / raw.shape[1])
 
     def _information(self, mean):

@@ -127,12 +127,12 @@ def check_penalties(size_penalties, folds):
     if isinstance(n_penalties, Integral) and n_penalties > 0:
         highest = folds.highest_penalty()
         return np.geomspace(highest, LOWEST_SHARE * highest, n_penalties)
-    penalties = np.zeros(())
-    if np.ndim(n_penalties):
+    penalties = None
+    if np.ndim(size_penalties):
         penalties = check_array(
-            n_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
+            size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
         )
-    if penalties.ndim != 1 or penalties.min() < 0:
+    if penalties is None or penalties.ndim != 1 or penalties.min() < 0:
         raise ValueError(
             f"size_penalties={size_penalties!r} must be an int, 1 or more, or a list of numbers, "
             "0 or more"

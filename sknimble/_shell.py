@@ -629,7 +629,7 @@ def _rows_that_count(X, y, weight):
 
 def _in_single_precision(weight):
     """Return weights as float32, none that is not zero as zero."""
-    if not 1e-20 < weight.max() < 1e20:
+    if not 1e-20 < weight.max() < 1e20:  # else their sum counts, against a ridge penalty
         weight = weight / weight.max()
     single, least = weight.astype(np.float32), np.finfo(np.float32).tiny
     single[(weight > 0) & (single < least)] = least
