@@ -17,7 +17,7 @@ import torch
 from ._late import read
 
 SLAB_ROWS = 16384  # rows gathered at a time, over all groups
-SLAB_CELLS = 2**20  # ... and numbers
+SLAB_CELLS = 2**18  # ... and numbers: more would be fetched from main memory, page by page
 POSITION = np.int32  # of a row: half the memory of the default, and there are several per row
 JUDGED_ROWS = 2048  # rows judged at a time where they have to be made dense
 SPARSE_SHARE = 0.05  # of nonzeros, from which dense products are as fast

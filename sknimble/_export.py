@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from . import __version__
-from ._tables import _CLIP, _FAR
+from ._predictor import GELU_SLOPE
+from ._tables import _CLIP, _FAR, _SPARSE_FAR
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
 
@@ -47,13 +48,11 @@ def constants(table, loss):
     arrays = {"center": numbers.center, "scale": numbers.scale}
     if len(numbers.incomplete):
         arrays["incomplete"] = numbers.incomplete
-    pieces = [(j, knots) for j, knots in enumerate(numbers.knots) if len(knots)]
-    if pieces:
-        arrays["piece_column"] = np.concatenate([[j] * (len(k) - 1) for j, k in pieces])
-        arrays["piece_start"] = np.concatenate([knots[:-1] for _, knots in pieces])
-        arrays["piece_length"] = np.concatenate([np.diff(knots) for _, knots in pieces])
-        middle = numbers.center[arrays["piece_column"]] - arrays["piece_start"]
-        arrays["piece_middle"] = np.clip(middle / arrays["piece_length"], 0.0, 1.0)
+    pieces = numbers.pieces
+    if len(pieces):
+        arrays |= {"piece_column": pieces.column, "piece_start": pieces.start}
+        arrays["piece_length"] = pieces.length
+        arrays["piece_middle"] = np.clip(-pieces.start / pieces.length, 0.0, 1.0)
     return arrays | _output_constants(loss)
 
 
@@ -119,7 +118,7 @@ def compute(ops, x, fixed, members, activation, link, flat):
 def encode(ops, x, fixed):
     """Return the matrix that the networks read, as `TableEncoder` does."""
     if "divisor" in fixed:
-        return ops.clip(x / fixed["divisor"], -_FAR, _FAR)
+        return ops.clip(x / fixed["divisor"], -_SPARSE_FAR, _SPARSE_FAR)
     missing = ops.isnan(x)
     x = ops.where(missing, fixed["center"], x)
     z = ops.clip((x - fixed["center"]) / fixed["scale"], -_FAR, _FAR)
@@ -128,7 +127,7 @@ def encode(ops, x, fixed):
     if "incomplete" in fixed:
         parts.append(ops.number(ops.take(missing, fixed["incomplete"]), x))
     if "piece_column" in fixed:
-        along = ops.take(x, fixed["piece_column"]) - fixed["piece_start"]
+        along = ops.take(z, fixed["piece_column"]) - fixed["piece_start"]
         parts.append(ops.clip(along / fixed["piece_length"], 0.0, 1.0) - fixed["piece_middle"])
     return ops.columns(parts)
 
@@ -145,16 +144,11 @@ def raw(ops, z, weights, activation):
     return out + z @ weights["output_weight"]
 
 
-def _gelu(ops, z):
-    inner = (z + z * z * z * 0.044715) * float(np.sqrt(2.0 / np.pi))
-    return z * 0.5 * (ops.tanh(inner) + 1.0)
-
-
 ACTIVATIONS = {
     "relu": lambda ops, z: ops.relu(z),
     "tanh": lambda ops, z: ops.tanh(z),
     "silu": lambda ops, z: z * ops.sigmoid(z),
-    "gelu": _gelu,
+    "gelu": lambda ops, z: z * ops.sigmoid(z * GELU_SLOPE),
 }
 
 

@@ -1,16 +1,16 @@
-"""The matrix of a large table, encoded a few rows at a time, when they are read.
+"""The matrix of a large table, made a few rows at a time, when they are read.
 
 Encoded, a table can be many times its own size: a column of numbers becomes nine. Where that
-would be much, rows stay as they came, and each batch is encoded anew.
+would be much, rows stay codes, and each batch is expanded anew.
 """
 
 import numpy as np
-from sklearn.utils import _safe_indexing, gen_batches
+from sklearn.utils import gen_batches
 
-# Numbers in a table from which its matrix is not kept: encoding again and again takes time.
+# Numbers in a matrix that is not kept: to expand it again and again takes time.
 LATE_CELLS = 2**22
 _FEW_CELLS, _ROWS_PER_COLUMN = 2**18, 20  # numbers, and rows, read where a sample will do
-_BLOCK_ROWS = 2**11  # rows encoded at a time where many are asked for
+_BLOCK_CELLS = 2**18  # numbers expanded at a time where many rows are asked for
 
 
 def encode_early_or_late(table, X):
@@ -27,64 +27,73 @@ def encode_early_or_late(table, X):
     -------
     ndarray, CSR matrix or LateMatrix of shape (n, d)
     """
-    if X.shape[0] * X.shape[1] < LATE_CELLS or table.scaler_ is not None:
+    if table.scaler_ is not None or X.shape[0] * table.n_features_out_ < LATE_CELLS:
         return table.encode(X)
-    return LateMatrix(table, X)
+    return LateMatrix(table, table.compress(X))
 
 
 class LateMatrix:
-    """Rows that know how to become a matrix; indexing chooses rows and copies none.
+    """Coded rows that know how to become a matrix; indexing chooses rows and copies none.
 
     Parameters
     ----------
     table : TableEncoder
-    X : DataFrame, ndarray or CSR matrix of shape (n, n_features)
+    codes : ndarray of shape (n, n_codes)
+        As the table compresses rows.
     index : ndarray of int, default=None
-        Which rows of X, all by default.
-    width : int, default=None
-        Only so many leading columns, all by default.
-    with_ones : bool, default=False
-        Whether a column of ones is added.
+        Which of these rows, all by default.
+    pieces, with_ones : bool, default=True, False
+        What of the matrix is wanted, as in `TableEncoder.expand`.
     """
 
     ndim = 2
 
-    def __init__(self, table, X, index=None, width=None, with_ones=False):
-        self.table, self.X, self.with_ones = table, X, with_ones
-        self.index = np.arange(X.shape[0], dtype=np.int32) if index is None else index
-        self.width = table.n_features_out_ if width is None else width
+    def __init__(self, table, codes, index=None, pieces=True, with_ones=False):
+        self.table, self.codes, self.pieces, self.with_ones = table, codes, pieces, with_ones
+        self.index = np.arange(len(codes), dtype=np.int32) if index is None else index
 
     @property
     def shape(self):
         """Rows and columns."""
-        return len(self.index), self.width + self.with_ones
+        table = self.table
+        width = table.n_features_out_ if self.pieces else table.n_plain_features_
+        return len(self.index), width + self.with_ones
 
     @property
     def dtype(self):
         """Of the matrix."""
-        return np.dtype(self.table.dtype)
+        return self.codes.dtype
 
     def __len__(self):
         return len(self.index)
 
     def __getitem__(self, rows):
-        """Choose rows; or, as in ``[:, :3]``, leading columns."""
-        if isinstance(rows, tuple):
-            return LateMatrix(self.table, self.X, self.index, rows[1].stop, self.with_ones)
-        return LateMatrix(self.table, self.X, self.index[rows], self.width, self.with_ones)
+        """Choose rows."""
+        index = self.index[rows]
+        return LateMatrix(self.table, self.codes, index, self.pieces, self.with_ones)
+
+    def plain(self):
+        """Return the matrix without the piecewise-linear encoding."""
+        return LateMatrix(self.table, self.codes, self.index, False, self.with_ones)
 
     def add_ones(self):
         """Return the matrix with a trailing column of ones."""
-        return LateMatrix(self.table, self.X, self.index, self.width, True)
+        return LateMatrix(self.table, self.codes, self.index, self.pieces, True)
 
     def toarray(self):
-        """Return the matrix."""
-        out = np.empty(self.shape, dtype=self.dtype)
-        for rows in gen_batches(len(self), _BLOCK_ROWS):
-            block = self.table.encode(_safe_indexing(self.X, self.index[rows]))
-            out[rows, : self.width] = block[:, : self.width]
-        out[:, self.width :] = 1.0
+        """Return the matrix, in Fortran order."""
+        n_rows = max(1, _BLOCK_CELLS // self.shape[1])
+        if len(self) <= n_rows:
+            return self._expand(slice(None))
+        out = np.empty(self.shape[::-1], dtype=self.dtype).T
+        for rows in gen_batches(len(self), n_rows):
+            out[rows] = self._expand(rows)
         return out
+
+    def _expand(self, rows):
+        """Return some rows of the matrix."""
+        codes = self.codes[self.index[rows]]
+        return self.table.expand(codes, pieces=self.pieces, with_ones=self.with_ones)
 
 
 def read(X, rows):

@@ -22,6 +22,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from ._predictor import GELU_SLOPE
 from ._size import BLOCK, gate, window_end
 
 # A forked process inherits the locks of torch's thread pool but not its threads, and would wait
@@ -59,7 +60,7 @@ class Parameters(NamedTuple):
         )
 
     def of(self, members):
-        """Return copies of the arrays of the given networks."""
+        """Return the arrays of the given networks: copies, or views of a slice of them."""
         return Parameters(
             self.linear[members],
             tuple(bias[members] for bias in self.biases),
@@ -71,31 +72,37 @@ class Parameters(NamedTuple):
 
 # --------------------------------------------------------------------------- activations
 # From the gradient in h to the gradient in z, in place.
+_relu_gradient = torch.ops.aten.threshold_backward.grad_input
+_tanh_gradient = torch.ops.aten.tanh_backward.grad_input
+_silu_gradient = torch.ops.aten.silu_backward.grad_input
+
+
 def _relu_backward(d_h, z, h):
-    return torch.ops.aten.threshold_backward.grad_input(d_h, h, 0.0, grad_input=d_h)
+    return _relu_gradient(d_h, h, 0.0, grad_input=d_h)
 
 
 def _tanh_backward(d_h, z, h):
-    return torch.ops.aten.tanh_backward.grad_input(d_h, h, grad_input=d_h)
+    return _tanh_gradient(d_h, h, grad_input=d_h)
 
 
 def _silu_backward(d_h, z, h):
-    return torch.ops.aten.silu_backward.grad_input(d_h, z, grad_input=d_h)
-
-
-def _gelu_backward(d_h, z, h):
-    return torch.ops.aten.gelu_backward.grad_input(d_h, z, approximate="tanh", grad_input=d_h)
+    return _silu_gradient(d_h, z, grad_input=d_h)
 
 
 def _gelu(z):
-    return torch.nn.functional.gelu(z, approximate="tanh")
+    """Return ``z * sigmoid(GELU_SLOPE * z)`` and leave what the sigmoid is of in z.
+
+    The cheaper of the two approximations in Hendrycks and Gimpel, arXiv 1606.08415: a third of
+    the time of the other. Its derivative is that of SiLU where the sigmoid is.
+    """
+    return torch.nn.functional.silu(z.mul_(GELU_SLOPE)).mul_(1.0 / GELU_SLOPE)
 
 
 ACTIVATIONS = {
     "relu": (torch.relu_, _relu_backward),  # in place where z is not needed again
     "tanh": (torch.tanh_, _tanh_backward),
     "silu": (torch.nn.functional.silu, _silu_backward),
-    "gelu": (_gelu, _gelu_backward),
+    "gelu": (_gelu, _silu_backward),
 }
 
 
@@ -136,11 +143,11 @@ def forward(parameters, X, gates, activation):
 def _from_inputs(parameters, X):
     """Return what the linear path, (K, o, B), and the first layer, (K, C, B), make of a batch."""
     k, o, c = parameters.output.shape
-    if _is_sparse(X):
-        return _from_sparse(parameters, X)
-    if not isinstance(X, list):
+    if isinstance(X, torch.Tensor):
         rows = X.expand(k, -1, -1).mT
         return torch.bmm(parameters.linear, rows), torch.bmm(parameters.first, rows)
+    if _is_sparse(X):
+        return _from_sparse(parameters, X)
     n_rows, new = X[0][1].shape[0], parameters.output.new_empty
     raw, z = new(k, o, n_rows), new(k, c, n_rows)
     for networks, rows in X:
@@ -152,16 +159,15 @@ def _from_inputs(parameters, X):
 
 def _to_inputs(d_raw, d_z, X, out):
     """Write the gradients of the linear path and of the first layer into ``out``."""
-    if _is_sparse(X):
+    if isinstance(X, torch.Tensor):
+        rows = X.expand(d_raw.shape[0], -1, -1)
+        torch.bmm(d_raw, rows, out=out.linear)
+        torch.bmm(rows.mT, d_z.mT, out=out.first.mT)
+    elif _is_sparse(X):
         _to_sparse(d_raw, d_z, X, out)
-        return
-    parts = [(d_raw, d_z, X, out.linear, out.first)]
-    if isinstance(X, list):
-        parts = [(d_raw[a], d_z[a], rows, out.linear[a], out.first[a]) for a, rows in X]
-    for d_raw, d_z, rows, linear, first in parts:
-        rows = rows.expand(len(d_raw), -1, -1)
-        torch.bmm(d_raw, rows, out=linear)
-        torch.bmm(rows.mT, d_z.mT, out=first.mT)
+    else:
+        for networks, rows in X:
+            _to_inputs(d_raw[networks], d_z[networks], rows, out.of(networks))
 
 
 def _is_sparse(X):
@@ -240,7 +246,9 @@ def _back_through(cache, d_z, gates, backward, out):
             torch.bmm(d_z, h.mT, out=layers[layer])
         else:
             torch.mul(torch.bmm(d_z, h.mT), gates, out=layers[layer])
-        d_z = backward(torch.bmm(outgoing.mT, d_z), z, h)
+        # of one output the outer product is cheaper as what it is
+        d_h = outgoing.mT * d_z if d_z.shape[1] == 1 else torch.bmm(outgoing.mT, d_z)
+        d_z = backward(d_h, z, h)
         if layer:
             torch.sum(d_z, dim=-1, keepdim=True, out=out.biases[layer - 1])
     return d_z
@@ -367,10 +375,10 @@ class GrowableNetworks:
         flat = {name: torch.zeros(sum(lengths), **self.options) for name in self.BUFFERS}
         views = {name: view_parameters(flat[name], shapes, self.depth) for name in self.BUFFERS}
         start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
-        undecayed = [[flat[name][:start]] for name in self.OPTIMISED]
-        decayed = [[flat[name][start:]] for name in self.OPTIMISED]
+        optimised = [[flat[name]] for name in self.OPTIMISED]
+        decayed = flat["weights"][start:]
         return dict(
-            flat=flat, undecayed=undecayed, decayed=decayed, _owner=None, _first={}, **views
+            flat=flat, optimised=optimised, decayed=decayed, _owner=None, _first={}, **views
         )
 
     def _reallocate(self, capacity, members):

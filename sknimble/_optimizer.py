@@ -1,8 +1,8 @@
-"""AdamW over the flat buffers of K networks, two fused calls, and their moving average.
+"""AdamW over the flat buffers of K networks, one fused call, and their moving average.
 
-Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) is in the second call, for the
-weights of neurons. The first is for the linear path and the biases of all hidden layers but
-the first, whose biases are a column of its weights.
+Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) is for the weights of neurons:
+not for the linear path, nor for the biases of all hidden layers but the first, whose biases are
+a column of its weights.
 """
 
 import torch
@@ -28,11 +28,11 @@ def adamw_step(networks, learning_rates, weight_decay, step):
     weights, fastest = networks.flat["weights"], max(learning_rates)
     before = weights.clone() if min(learning_rates) < fastest else None
     networks.steps.fill_(step)
-    for buffers, decay in ((networks.undecayed, 0.0), (networks.decayed, weight_decay)):
-        torch._fused_adamw_(
-            *buffers, [], [networks.steps], lr=fastest, beta1=BETA1, beta2=BETA2,
-            weight_decay=decay, eps=EPSILON, amsgrad=False, maximize=False,
-        )  # fmt: skip
+    networks.decayed.sub_(networks.decayed, alpha=fastest * weight_decay)
+    torch._fused_adamw_(
+        *networks.optimised, [], [networks.steps], lr=fastest, beta1=BETA1, beta2=BETA2,
+        weight_decay=0.0, eps=EPSILON, amsgrad=False, maximize=False,
+    )  # fmt: skip
     if before is not None:
         # Take back what a step at the highest rate was too long for the other networks.
         excess = weights.new_tensor(learning_rates).div_(-fastest).add_(1.0)

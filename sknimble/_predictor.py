@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
+from sklearn.utils import _safe_indexing
 
 from ._late import read
 from ._losses import row_losses
 
 # Bounds the memory of hidden activations: rows times neurons of one batch of predictions.
 _BATCH_CELLS = 2**21
+GELU_SLOPE = 1.702  # of the sigmoid in GELU, by Hendrycks and Gimpel, arXiv 1606.08415
 
 
 def _relu(z):
@@ -28,8 +30,7 @@ def _silu(z):
 
 
 def _gelu(z):
-    inner = np.sqrt(2.0 / np.pi) * (z + 0.044715 * z**3)
-    return 0.5 * z * (1.0 + np.tanh(inner))
+    return np.multiply(z, expit(GELU_SLOPE * z), out=z)
 
 
 ACTIVATIONS = {"relu": _relu, "tanh": _tanh, "silu": _silu, "gelu": _gelu}
@@ -181,13 +182,15 @@ def _affine(X, weights):
     return z
 
 
-def predict_batches(networks, X, combine):
+def predict_batches(networks, X, encode, combine):
     """Predict in batches of rows, so that memory does not grow beyond the output.
 
     Parameters
     ----------
     networks : list of FittedNetwork
-    X : ndarray, CSR or LateMatrix of shape (n, n_inputs)
+    X : DataFrame, ndarray or CSR matrix of shape (n, n_features)
+    encode : callable
+        Takes some rows of X, returns an ndarray or CSR matrix of shape (., n_inputs).
     combine : callable
         Takes the list of raw outputs of a batch, one per network, returns its predictions.
 
@@ -199,6 +202,6 @@ def predict_batches(networks, X, combine):
     rows = max(1, _BATCH_CELLS // width)
     parts = []
     for start in range(0, X.shape[0], rows):
-        part = read(X, slice(start, start + rows))
+        part = encode(_safe_indexing(X, slice(start, start + rows)))
         parts.append(combine([network.raw(part) for network in networks]))
     return np.concatenate(parts)

@@ -437,8 +437,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _predict(self, X, combine):
         """Return ``combine`` of the raw outputs of all networks, batch by batch."""
         check_is_fitted(self)
-        Z = encode_early_or_late(self._table, validate_table(self, X, reset=False))
-        return predict_batches(self._networks, Z, combine)
+        X = validate_table(self, X, reset=False)
+        return predict_batches(self._networks, X, self._table.encode, combine)
 
     def _decoded_mean(self, raws):
         """Return the mean over the networks of their decoded outputs."""

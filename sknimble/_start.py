@@ -85,7 +85,8 @@ def start_training(
         gain=1.0, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, X[:, :n_plain], target, train_weight, loss, fold)
+        plain = X.plain() if isinstance(X, LateMatrix) else X[:, :n_plain]
+        start_linear(networks, plain, target, train_weight, loss, fold)
     parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     train, group = _training_rows(X, target, train_weight, fold, device)
     del train_weight  # K numbers a row, of which training needs no copy

@@ -24,6 +24,7 @@ import datetime
 import numbers
 import re
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -44,7 +45,8 @@ _NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
 _TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
 _CLIP = 4.0  # where the smooth clip levels off
-_FAR = 1e6  # beyond this the clip is level to the last bit; larger squares could overflow
+_FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their squares
+_SPARSE_FAR = 1e6  # nor do numbers of sparse tables, which nothing clips
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
 _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
@@ -196,7 +198,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ]
         widths = [levels.width for levels in self.levels_]
         self.n_plain_features_ = self.numbers_.n_plain + sum(widths)
-        self.n_features_out_ = self.n_plain_features_ + self.numbers_.n_pieces
+        self.n_features_out_ = self.n_plain_features_ + len(self.numbers_.pieces)
         return self
 
     def fit_transform(self, X, y=None, *, sample_weight=None):
@@ -221,28 +223,90 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def encode(self, X):
         """Return what `transform` does, for a table that `validate_table` has returned."""
         if self.scaler_ is not None:
-            if not sparse.issparse(X):
-                X = sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
-                _check_stored(X)
-            with np.errstate(**_SUMS_MAY_OVERFLOW):
-                Z = self.scaler_.transform(X)
-            np.clip(Z.data, -_FAR, _FAR, out=Z.data)
-            Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as below
-            Z.sort_indices()  # the order of sums, and so their last bits
-            return Z
+            return self._encode_sparse(X)
+        columns = self._gather(X)
+        out = np.empty((X.shape[0], self.n_features_out_), dtype=self.dtype)
+        for rows in gen_batches(len(out), max(1, _BLOCK // max(1, out.shape[1]))):
+            out[rows] = self.expand(self._code(columns, rows))
+        return out
+
+    def _encode_sparse(self, X):
+        """Return the matrix of a table that was sparse when fitted."""
+        if not sparse.issparse(X):
+            X = sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
+            _check_stored(X)
+        with np.errstate(**_SUMS_MAY_OVERFLOW):
+            Z = self.scaler_.transform(X)
+        np.clip(Z.data, -_SPARSE_FAR, _SPARSE_FAR, out=Z.data)
+        Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `_in_units`
+        Z.sort_indices()  # the order of sums, and so their last bits
+        return Z
+
+    def compress(self, X):
+        """Return the codes of the rows, from which `expand` makes the matrix.
+
+        Parameters
+        ----------
+        X : DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
+            As `validate_table` returns it.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_codes)
+            Numbers in units of their scale, gaps, and numbers of levels: about as wide as X.
+        """
+        columns = self._gather(X)
+        codes = np.empty((X.shape[0], self._n_codes), dtype=self.dtype)
+        for rows in gen_batches(len(codes), max(1, _BLOCK // max(1, codes.shape[1]))):
+            codes[rows] = self._code(columns, rows)
+        return codes
+
+    def expand(self, codes, *, pieces=True, with_ones=False):
+        """Return the matrix of coded rows.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n, n_codes)
+            Any rows of what `compress` returns.
+        pieces : bool, default=True
+            Whether the piecewise-linear encoding is wanted.
+        with_ones : bool, default=False
+            Whether a column of ones is added.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_out_), or as many columns as are wanted
+            In Fortran order: what is done to a column is done to neighbours in memory.
+        """
+        codes = np.ascontiguousarray(codes.T)
+        width = self.n_features_out_ if pieces else self.n_plain_features_
+        out = np.empty((width + with_ones, codes.shape[1]), dtype=codes.dtype)
+        first = self.numbers_.n_plain
+        self.numbers_.expand(codes[:first], out[:first], out[self.n_plain_features_ : width])
+        for code, levels in zip(codes[first:], self.levels_, strict=True):
+            np.equal(code, levels.numbers(code.dtype), out=out[first : first + levels.width])
+            first += levels.width
+        out[width:] = 1.0
+        return out.T
+
+    def _gather(self, X):
+        """Return a table of all numbers as they came, and one of numbers of levels."""
         if sparse.issparse(X):
             X = X.toarray()
-        out = np.zeros((X.shape[0], self.n_features_out_), dtype=self.dtype)
-        first = self.numbers_.n_plain
-        table = _gather_numbers(X, self.number_indices_)
-        self.numbers_.write(table, out[:, :first], out[:, self.n_plain_features_ :])
-        for j, levels in zip(self.level_indices_, self.levels_, strict=True):
-            levels.write(_values(_column(X, j)), out[:, first : first + levels.width])
-            first += levels.width
-        # Units leave their trace in the last bits; without these, equal tables are equal matrices.
-        for rows in gen_batches(len(out), max(1, _BLOCK // max(1, out.shape[1]))):
-            out[rows] = out[rows].astype(np.float32, copy=False)
-        return out
+        numbers = _gather_numbers(X, self.number_indices_)
+        levels = np.empty((X.shape[0], len(self.levels_)), dtype=np.float32)
+        for k, j in enumerate(self.level_indices_):
+            levels[:, k] = self.levels_[k].code(_values(_column(X, j)))
+        return numbers, levels
+
+    def _code(self, columns, rows):
+        """Return the codes of some of the rows that `_gather` has returned."""
+        numbers, levels = (table[rows] for table in columns)
+        return np.hstack([self.numbers_.code(numbers), levels]).astype(self.dtype, copy=False)
+
+    @property
+    def _n_codes(self):
+        return self.numbers_.n_plain + len(self.levels_)
 
     @property
     def feature_names_out_(self):
@@ -271,46 +335,77 @@ class _Numbers:
         summaries = [_summarise(column, weight, n_knots) for column in table.T]
         self.center = np.array([center for center, _, _ in summaries])
         self.scale = np.array([scale for _, scale, _ in summaries])
-        self.knots = [knots for _, _, knots in summaries]
+        self.knots = [np.unique(_in_units(knots, center, scale)).astype(np.float64)
+                      for center, scale, knots in summaries]  # fmt: skip
         n_missing = np.isnan(table).sum(axis=0)
         # an indicator of a column that is always missing would say nothing
         self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
         self.n_plain = len(self.names) + len(self.incomplete)
-        self.n_pieces = sum(max(len(knots) - 1, 0) for knots in self.knots)
+        self.pieces = _Pieces(self.knots)
         return self
 
-    def write(self, table, plain, pieces):
-        """Fill the two blocks of a matrix that these columns own."""
-        n_columns = table.shape[1]
-        for rows in gen_batches(len(table), max(1, _BLOCK // max(1, n_columns))):
-            block = table[rows].astype(np.float64)
-            plain[rows, n_columns:] = np.isnan(block[:, self.incomplete])
-            first = 0
-            for j, knots in enumerate(self.knots):
-                if len(knots):
-                    ramps = _ramps(block[:, j], knots, self.center[j])
-                    pieces[rows, first : first + len(knots) - 1] = ramps
-                    first += len(knots) - 1
-            plain[rows, :n_columns] = _squash(block, self.center, self.scale)
+    def code(self, table):
+        """Return numbers in units of their scale, 0 where missing, and which are missing."""
+        missing = np.isnan(table[:, self.incomplete])
+        return np.hstack([_in_units(table, self.center, self.scale), missing])
+
+    def expand(self, codes, plain, pieces):
+        """Fill the two blocks of a transposed matrix that these columns own."""
+        n = len(self.names)
+        z, squashed = codes[:n], plain[:n]
+        np.multiply(z, z, out=squashed)
+        squashed *= 1.0 / _CLIP**2
+        squashed += 1.0
+        np.sqrt(squashed, out=squashed)
+        np.divide(z, squashed, out=squashed)
+        plain[n:] = codes[n:]
+        if len(pieces):
+            self.pieces.write(z, pieces)
 
     def __getstate__(self):
         # All knots in one array: a file spends more on an array than on its numbers.
         lengths = np.array([len(knots) for knots in self.knots], dtype=int)
-        return {**vars(self), "knots": (np.concatenate([np.empty(0), *self.knots]), lengths)}
+        state = {**vars(self), "knots": (np.concatenate([np.empty(0), *self.knots]), lengths)}
+        del state["pieces"]
+        return state
 
     def __setstate__(self, state):
         knots, lengths = state["knots"]
         vars(self).update(state, knots=np.split(knots, np.cumsum(lengths))[:-1])
+        self.pieces = _Pieces(self.knots)
 
     def output_names(self):
         """Return the names of the plain columns and those of the pieces."""
         plain = self.names + [f"{self.names[j]}=<missing>" for j in self.incomplete]
+        columns = zip(self.names, self.center, self.scale, self.knots, strict=True)
+        edges = [(name, center + scale * knots) for name, center, scale, knots in columns
+                 if len(knots)]  # fmt: skip
         pieces = [
-            f"{name}[{low:.6g}:{high:.6g}]"
-            for name, knots in zip(self.names, self.knots, strict=True)
-            for low, high in zip(knots[:-1], knots[1:], strict=True)
+            f"{name}[{low:.6g}:{high:.6g}]" for name, ends in edges for low, high in pairwise(ends)
         ]
         return plain, pieces
+
+
+class _Pieces:
+    """The pieces between knots, all columns in a row: which column, where, how long."""
+
+    def __init__(self, knots):
+        counts = [max(len(ends) - 1, 0) for ends in knots]
+        self.column = np.repeat(np.arange(len(knots)), counts)
+        self.start = np.concatenate([np.empty(0), *(ends[:-1] for ends in knots)])
+        self.length = np.concatenate([np.empty(0), *map(np.diff, knots)])
+
+    def __len__(self):
+        return len(self.column)
+
+    def write(self, z, out):
+        """Fill (n_pieces, n) with how far along each piece the numbers, (n_numbers, n), are."""
+        start, slope = (a.astype(z.dtype)[:, None] for a in (self.start, 1.0 / self.length))
+        np.take(z, self.column, axis=0, out=out, mode="clip")  # the mode that has no buffer
+        out -= start
+        out *= slope
+        np.clip(out, 0.0, 1.0, out=out)
+        out -= np.clip(-start * slope, 0.0, 1.0)
 
 
 class _Levels:
@@ -333,17 +428,19 @@ class _Levels:
         self.width = len(self.kept) + self.pooled + self.has_missing
         return self
 
-    def write(self, values, out):
-        """Set the ones of a block of zeros that this column owns."""
+    def code(self, values):
+        """Return the number of the 0/1 column that owns each value, -1 if none does."""
         if self.width == 1:
-            return  # one level tells nothing: leave the zeros
+            return -1  # one level tells nothing
         codes, distinct = _factorise(values, self.name)
         columns = {level: k for k, level in enumerate(self.kept)}
         columns[None] = self.width - 1 if self.has_missing else -1
         other = len(self.kept) if self.pooled else -1
-        column = np.array([columns.get(level, other) for level in distinct])[codes]
-        seen = np.flatnonzero(column >= 0)
-        out[seen, column[seen]] = 1.0
+        return np.array([columns.get(level, other) for level in distinct])[codes]
+
+    def numbers(self, dtype):
+        """Return the numbers of the 0/1 columns, shape (width, 1)."""
+        return np.arange(self.width, dtype=dtype)[:, None]
 
     def output_names(self):
         """Return one name per 0/1 column."""
@@ -618,24 +715,12 @@ def _quantiles(ordered, weight, levels):
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _squash(block, center, scale):
-    """Centre, scale and smoothly clip columns; missing values become zero."""
-    block -= center
-    block /= scale
-    np.clip(block, -_FAR, _FAR, out=block)
-    block /= np.sqrt(1.0 + (block / _CLIP) ** 2)
-    return np.nan_to_num(block, copy=False, nan=0.0)
+def _in_units(x, center, scale):
+    """Return numbers in units of their scale, as float32 holds them; missing values are zero.
 
-
-@np.errstate(over="ignore", invalid="ignore")
-def _ramps(x, knots, center):
-    """Return how far along each piece between knots x is, less the same for the centre.
-
-    The shape is (len(x), len(knots) - 1); missing values become zero.
+    Units of X leave their trace in further bits; without these, equal tables are equal matrices.
     """
-    along = np.subtract.outer(x, knots[:-1])
-    along /= np.diff(knots)
-    np.clip(along, 0.0, 1.0, out=along)
-    along -= np.clip((center - knots[:-1]) / np.diff(knots), 0.0, 1.0)
-    along[np.isnan(along)] = 0.0
-    return along
+    z = np.subtract(x, center, dtype=np.float64)
+    z /= scale
+    np.clip(z, -_FAR, _FAR, out=z)
+    return np.nan_to_num(z.astype(np.float32), copy=False, nan=0.0)

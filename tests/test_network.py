@@ -117,19 +117,24 @@ def test_forward_is_the_stated_formula(depth):
             np.testing.assert_allclose(found[member, :, row], expected, rtol=1e-12, atol=1e-13)
 
 
+class SigmoidGELU(torch.nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(1.702 * x)
+
+
 def plain_mlp(networks, member, activation):
     """Return the hidden layers and the output of one network as torch's own modules."""
-    function = {"relu": "ReLU", "tanh": "Tanh", "silu": "SiLU", "gelu": "GELU"}[activation]
-    options = {"approximate": "tanh"} if activation == "gelu" else {}
+    nn = torch.nn
+    function = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": SigmoidGELU}[activation]
     weights, n = networks.weights, networks.capacity
     first = torch.nn.Linear(N_INPUTS - 1, n)
     first.weight.data = weights.first[member, :, :-1].clone()
     first.bias.data = weights.first[member, :, -1].clone()
-    layers = [first, getattr(torch.nn, function)(**options)]
+    layers = [first, function()]
     for bias, hidden in zip(weights.biases, weights.hidden):
         layer = torch.nn.Linear(n, n)
         layer.weight.data, layer.bias.data = hidden[member].clone(), bias[member, :, 0].clone()
-        layers += [layer, getattr(torch.nn, function)(**options)]
+        layers += [layer, function()]
     last = torch.nn.Linear(n, networks.n_outputs)
     last.weight.data = weights.output[member].clone()
     last.bias.data = weights.linear[member, :, -1].clone()

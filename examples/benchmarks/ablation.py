@@ -31,6 +31,7 @@ VARIANTS = {
     "eight networks": {"n_estimators": 8},
     "one hidden layer": {"n_hidden_layers": 1},
     "three hidden layers": {"n_hidden_layers": 3},
+    "ReLU": {"activation": "relu"},
     "SiLU": {"activation": "silu"},
     "half the learning rate": {"learning_rate_init": 5e-3},
     "twice the learning rate": {"learning_rate_init": 2e-2},
