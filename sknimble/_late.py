@@ -101,6 +101,11 @@ def read(X, rows):
     return X[rows].toarray() if isinstance(X, LateMatrix) else X[rows]
 
 
+def plain(X, n_columns):
+    """Return the leading columns, those before the piecewise-linear encoding."""
+    return X.plain() if isinstance(X, LateMatrix) else X[:, :n_columns]
+
+
 def thin(X, rows):
     """Return positions of rows; of a `LateMatrix` evenly spaced ones, so that few are read."""
     if not isinstance(X, LateMatrix):

@@ -24,6 +24,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._classifier import NimbleClassifier
 from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
+from ._late import encode_early_or_late, plain, read, thin
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
 from ._shell import divergence_error
@@ -181,11 +182,13 @@ class _Folds:
         self.model = model
         target = model._learn_target(y)
         model._table = model._fit_table(X, model._reweight(y, weight))
-        Z, weights = model._table.encode(X), np.zeros((len(trains), len(y)))
+        weights = np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
             np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice
         if max(map(len, trains)) < EARLY_STOPPING_ROWS:
-            Z, target, weights = merge_equal_rows(Z, target, weights)
+            Z, target, weights = merge_equal_rows(model._table.encode(X), target, weights)
+        else:
+            Z = encode_early_or_late(model._table, X)
         self.Z, self.target, self.weights = Z, target, weights
         self.losses = [self._fit_loss(weight) for weight in weights]
         model._loss = self._fit_loss(weights.mean(axis=0))
@@ -198,8 +201,10 @@ class _Folds:
     def highest_penalty(self):
         """Return a price at which no neuron pays, even if the first ones left no loss."""
         model, weight = self.model, self.weights.mean(axis=0)
-        Z = self.Z[:, : model._table.n_plain_features_]
-        left = linear_loss(model._loss, Z, model._loss.encode(self.target), weight)
+        Z = plain(self.Z, model._table.n_plain_features_)
+        rows = thin(Z, np.arange(Z.shape[0]))
+        target = model._loss.encode(self.target[rows])
+        left = linear_loss(model._loss, read(Z, rows), target, weight[rows])
         return normalised(max(left, 1e-9)) / window_end(0.0, max(1, model.max_size))
 
     def train(self, penalties):

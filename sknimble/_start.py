@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from ._batches import Rows
-from ._late import LateMatrix, read, thin
+from ._late import LateMatrix, plain, read, thin
 from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
 from ._training import Training
@@ -85,8 +85,7 @@ def start_training(
         gain=1.0, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
     if published is None:
-        plain = X.plain() if isinstance(X, LateMatrix) else X[:, :n_plain]
-        start_linear(networks, plain, target, train_weight, loss, fold)
+        start_linear(networks, plain(X, n_plain), target, train_weight, loss, fold)
     parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     train, group = _training_rows(X, target, train_weight, fold, device)
     del train_weight  # K numbers a row, of which training needs no copy

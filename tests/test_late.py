@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import make_friedman1
 
 import sknimble._late as late
-from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble import NimbleClassifier, NimbleRegressor, nimble_path
 from sknimble._late import LateMatrix, encode_early_or_late, read, thin
 from sknimble._tables import TableEncoder
 
@@ -100,6 +100,19 @@ def test_networks_are_the_same_early_and_late(table, monkeypatch, n_estimators, 
             patch.setattr(late, "LATE_CELLS", 1)
             found = model.fit(X, target).predict(X)
             np.testing.assert_allclose(found, early, rtol=1e-5)  # sums in another order
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_path_is_the_same_early_and_late(table, monkeypatch):
+    X, y = table
+
+    def scores():
+        model = NimbleRegressor(max_iter=4, random_state=0)
+        return nimble_path(X, y, estimator=model, size_penalties=[1e-4, 1e-2], cv=2).scores
+
+    early = scores()
+    monkeypatch.setattr(late, "LATE_CELLS", 1)
+    np.testing.assert_allclose(scores(), early, rtol=1e-5)
 
 
 def test_a_late_fit_needs_little_more_memory_than_the_table(monkeypatch):

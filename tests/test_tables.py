@@ -280,6 +280,24 @@ def test_matrix_has_the_dtype_asked_for(dtype):
     assert encode(sparse.csr_array(np.eye(3)), dtype=dtype).dtype == dtype
 
 
+def test_codes_are_as_wide_as_the_table_and_make_its_matrix():
+    X = pd.DataFrame({"a": np.arange(60.0), "b": list("xyz") * 20, "c": [np.nan, 1.0, 5.0] * 20})
+    table = TableEncoder(encoding="piecewise").fit(X)
+    codes = table.compress(X)
+    assert codes.shape == (60, 4)  # one column tells which c is missing
+    assert table.n_features_out_ > 8
+    np.testing.assert_array_equal(table.expand(codes), table.transform(X))
+    plain = table.expand(codes[7:9], pieces=False, with_ones=True)
+    expected = table.transform(X)[7:9, : table.n_plain_features_]
+    np.testing.assert_array_equal(plain, np.column_stack([expected, [1.0, 1.0]]))
+
+
+def test_numbers_far_from_zero_keep_their_pieces():
+    x = 1e9 + np.random.default_rng(0).permutation(400.0 * np.arange(1, 401))
+    near = encode((x - 1e9)[:, None], encoding="piecewise")
+    np.testing.assert_allclose(encode(x[:, None], encoding="piecewise"), near, atol=1e-6)
+
+
 def test_memory_stays_below_twice_the_matrix():
     X = np.random.default_rng(0).normal(size=(200_000, 20)).astype(np.float32)
     tracemalloc.start()
