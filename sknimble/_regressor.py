@@ -44,7 +44,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         same price.
     n_hidden_layers : {1, 2, 3}, default=2
         Hidden layers, all with the same number of awake neurons.
-    activation : {"relu", "tanh", "silu", "gelu"}, default="gelu"
+    activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
         Of every hidden neuron. "gelu" is ``z * sigmoid(1.702 * z)``.
     n_estimators : int, default=4
         Networks trained together, each with a size of its own and with other rows held out;
@@ -188,7 +188,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def __init__(
         self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=None,
-        max_size=512, target_size=None, n_hidden_layers=2, activation="gelu", n_estimators=4,
+        max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=4,
         categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
         alpha=0.02, batch_size="auto", max_iter=1000, tol=5e-3, n_iter_no_change=10,
         early_stopping="auto", validation_fraction=0.15, warm_start=False, device="cpu",

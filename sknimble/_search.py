@@ -10,7 +10,7 @@ RANGES = {
 }
 CHOICES = {
     "n_hidden_layers": [1, 2],
-    "activation": ["gelu", "relu"],
+    "activation": ["silu", "relu"],
     "encoding": ["none", "piecewise"],
 }
 

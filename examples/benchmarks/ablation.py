@@ -32,7 +32,7 @@ VARIANTS = {
     "one hidden layer": {"n_hidden_layers": 1},
     "three hidden layers": {"n_hidden_layers": 3},
     "ReLU": {"activation": "relu"},
-    "SiLU": {"activation": "silu"},
+    "GELU": {"activation": "gelu"},
     "half the learning rate": {"learning_rate_init": 5e-3},
     "twice the learning rate": {"learning_rate_init": 2e-2},
     "no weight decay": {"alpha": 0.0},
