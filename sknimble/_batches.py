@@ -8,7 +8,7 @@ slab of batches at a time and never copied whole.
 
 from copy import copy
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,7 +17,7 @@ import torch
 from ._late import read
 
 SLAB_ROWS = 16384  # rows gathered at a time, over all groups
-SLAB_CELLS = 2**18  # ... and numbers: more would be fetched from main memory, page by page
+SLAB_CELLS = 2**18  # ... and numbers of X: more would go through main memory, page by page
 POSITION = np.int32  # of a row: half the memory of the default, and there are several per row
 JUDGED_ROWS = 2048  # rows judged at a time where they have to be made dense
 SPARSE_SHARE = 0.05  # of nonzeros, from which dense products are as fast
@@ -242,18 +242,19 @@ class Batches:
         starts, sizes, share, slot, runs = self._cuts
         longest = int(sizes.max())
         n_rows = longest * (len(runs) if runs else len(slot))
-        per_slab = max(1, self._slab_rows() // n_rows)
+        per_part, per_slab = (max(1, n // n_rows) for n in (SLAB_ROWS, self._slab_rows()))
         within = torch.arange(longest, device=slot.device)
-        for first in range(0, self.n_batches, per_slab):
-            cut = slice(first, first + per_slab)
-            slab = [
+        for first in range(0, self.n_batches, per_part):
+            cut = slice(first, first + per_part)
+            index = [
                 order[np.minimum(start[cut, None] + np.arange(longest), len(order) - 1)]
                 for order, start in zip(orders, starts, strict=True)
             ]  # fmt: skip
-            slab = torch.as_tensor(np.stack(slab, axis=1), device=slot.device)
-            target, weight = self._gather_targets(slab)
+            index = torch.as_tensor(np.stack(index, axis=1), device=slot.device)
+            target, weight = self._gather_targets(index)
             weight = weight * share[cut, :, None] * (within < sizes[cut, :, None])
-            X = self._gather(slab if runs else slab.index_select(1, slot))
+            slabs = (index if runs else index.index_select(1, slot)).split(per_slab)
+            X = chain.from_iterable(map(self._gather, slabs))
             for at_X, at_target, at_weight in zip(X, target, weight, strict=True):
                 rows = list(zip(runs, at_X, strict=True)) if runs else at_X
                 yield Rows(rows, at_target, at_weight)
