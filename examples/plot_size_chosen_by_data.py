@@ -1,8 +1,7 @@
 """The data choose the size: what makes a network larger, and what does not.
 
 Harder targets and cheaper neurons make it larger; where it starts, the units of X and y and the
-seed should not matter. Prints one table per claim and draws the first three. The inputs are not
-encoded, so that all that bends is up to the neurons.
+seed should not matter. Prints one table per claim and draws the first three. All else is default.
 
 python examples/plot_size_chosen_by_data.py            minutes; --quick for a glance
 python examples/plot_size_chosen_by_data.py --table my.csv.gz --target y
@@ -37,7 +36,7 @@ def command_line():
     parser.add_argument("--seeds", type=int, help="fits per row of a table (default 5)")
     parser.add_argument("--depth", type=int, default=2, help="hidden layers")
     parser.add_argument("--networks", type=int, default=4, help="n_estimators, sizes are sums")
-    parser.add_argument("--encoding", default="none", help="of the inputs, none or piecewise")
+    parser.add_argument("--encoding", default="piecewise", help="of the inputs, or none")
     parser.add_argument("--table", help="CSV of numbers to use in place of the robot arm")
     parser.add_argument("--target", default="y", help="its column to predict")
     parser.add_argument("--output", type=Path, default=FIGURE, help="where the picture goes")

@@ -40,8 +40,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Price of one neuron, in normalised loss (see Notes): the least that a neuron must
         save to stay.
     initial_size : float, default=None
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 8
-        for two classes, 8 times the root of their number for more, or `max_size` if less.
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
+        one network, 23 for each of two, 12 of three, 8 of more; times the root of the number of
+        classes if there are more than two; or `max_size` if less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None

@@ -95,12 +95,14 @@ def nimble_path(
 
     Notes
     -----
-    What is scored is what the estimator, with ``n_estimators=path_estimators``, would fit to the
-    training rows of the fold, but for what is learned from all rows: the encoding of the inputs,
-    and the range in which a log link is exponential. Folds of different sizes are cut into
+    What is scored is what the estimator would fit to the training rows of the fold, with
+    ``n_estimators=path_estimators`` but the initial size for its own number of networks; except
+    for what is learned from all rows: the encoding of the inputs, and the range in which a log
+    link is exponential. Folds of different sizes are cut into
     equally many batches.
     """
     model = clone(NimbleRegressor() if estimator is None else estimator)
+    n_networks = model.n_estimators
     model.set_params(n_estimators=path_estimators)
     model._validate_params()
     model._check_sizes()
@@ -113,7 +115,7 @@ def nimble_path(
     trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
     folds = _Folds(model, *rows, _among_counted(trains, sample_weight))
     penalties = check_penalties(size_penalties, folds)
-    fitted = folds.train(penalties)
+    fitted = folds.train(penalties, n_networks)
     sizes = [[one.size_weight_ for one in row] for row in fitted]
     scores = [
         [_score(scorer, *pair, X, y, sample_weight) for pair in zip(row, tests, strict=True)]
@@ -207,15 +209,18 @@ class _Folds:
         left = linear_loss(model._loss, read(Z, rows), target, weight[rows])
         return normalised(max(left, 1e-9)) / window_end(0.0, max(1, model.max_size))
 
-    def train(self, penalties):
-        """Train one estimator per price and fold; return them, fitted, a list per price."""
+    def train(self, penalties, n_networks):
+        """Train one estimator per price and fold; return them, fitted, a list per price.
+
+        Every network starts from the size that it would have among ``n_networks``.
+        """
         model, n_folds, n_penalties = self.model, len(self.weights), len(penalties)
         k = model.n_estimators
         rng = check_random_state(model.random_state)
         fold_seed, row_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2).tolist()
         used = self.weights > 0
         encoded = np.stack([loss.encode(self.target) for loss in self.losses])
-        size = model._initial_size(self.losses[0].n_outputs_)
+        size = model._initial_size(self.losses[0].n_outputs_, n_networks)
         if (encoded == encoded[0]).all():
             encoded = encoded[:1]
         # Networks with the same rows, one per price, stand together: they share batches.

@@ -35,8 +35,9 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Price of one neuron, in normalised loss (see Notes): with 1e-3 a regressor keeps a
         neuron that lowers the RMSE by a thousandth of the spread of y.
     initial_size : float, default=None
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 8
-        times the root of the number of outputs, quantiles included, or `max_size` if less.
+        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
+        one network, 23 for each of two, 12 of three, 8 of more; times the root of the number of
+        outputs, quantiles included; or `max_size` if less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None

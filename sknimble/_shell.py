@@ -31,7 +31,9 @@ from ._tables import TableEncoder, validate_table
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000
-INITIAL_SIZE = 8  # of a network with one output, in neurons, where nothing else is asked for
+# N of a network with one output at the start, where nothing else is asked for, in neurons: of one
+# that is alone, and of one of many.
+ALONE, AMONG_MANY = 64, 8
 
 
 def takes_pieces(estimator):
@@ -206,10 +208,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                     "raise max_size"
                 )
 
-    def _initial_size(self, n_outputs):
+    def _initial_size(self, n_outputs, n_networks):
         """Return the N that every network starts from; several outputs share their neurons."""
         if self.initial_size is None:
-            return float(min(round(INITIAL_SIZE * n_outputs**0.5), self.max_size))
+            size = max(ALONE / n_networks**1.5, AMONG_MANY) * n_outputs**0.5
+            return float(min(round(size), self.max_size))
         return float(self.initial_size)
 
     def _check_rows(self, X, y, sample_weight, name="y"):
@@ -281,7 +284,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if begin:
             rng = check_random_state(self.random_state)
             self._seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
-            self._sizes = np.full(k, self._initial_size(self._loss.n_outputs_))
+            self._sizes = np.full(k, self._initial_size(self._loss.n_outputs_, k))
         _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
         if validation is None and hold_out and self._stops_early(n):

@@ -16,6 +16,7 @@ from ._training import Training
 MEMORY_LIMIT = 4 * 2**30
 # A sparse table with fewer rows per column than this chooses how far its linear start shrinks.
 ROWS_PER_COLUMN = 20
+GAIN = 5 / 3  # of the weights of new neurons on their inputs, which are mostly well below 1
 FARTHEST = 1e30  # target, encoded: float32 holds it
 SHRINKAGE = (1.0, 0.3, 0.1, 0.03)  # factors of X, which is what 1 / sqrt(ridge penalty) are
 
@@ -82,7 +83,7 @@ def start_training(
         progress = None
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
-        gain=1.0, dtype=_torch_dtype(X), device=device,
+        gain=GAIN, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
     if published is None:
         start_linear(networks, plain(X, n_plain), target, train_weight, loss, fold)

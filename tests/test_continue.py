@@ -261,7 +261,7 @@ def test_twenty_chunks_reach_within_2_percent_of_one_fit():
 
 def test_each_call_is_one_pass_and_the_size_goes_on_evolving():
     X, y = make_friedman1(3000, 10, noise=0.1, random_state=0)
-    model = one(size_penalty=1e-6)
+    model = one(size_penalty=1e-6, initial_size=8)
     sizes = []
     for number, (X_part, y_part) in enumerate(chunks(X, y, 6), start=1):
         model.partial_fit(X_part, y_part)

@@ -56,7 +56,8 @@ def test_with_rows_of_its_own_to_judge_it_a_network_is_as_if_alone(Estimator):
     X, y = table(Estimator)
     X_val, y_val = table(Estimator, 60, seed=1)
     many, one = (
-        Estimator(n_estimators=k, **SHORT).fit(X, y, X_val=X_val, y_val=y_val) for k in (3, 1)
+        Estimator(n_estimators=k, initial_size=8, **SHORT).fit(X, y, X_val=X_val, y_val=y_val)
+        for k in (3, 1)
     )
     found = answers(many.estimators_[0], X)
     np.testing.assert_allclose(found, answers(one, X), rtol=1e-10, atol=1e-12)

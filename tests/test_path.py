@@ -200,7 +200,7 @@ def test_the_table_is_held_once():
     launched = []
     launch, model._launch = model._launch, lambda *a, **k: launched.append(launch(*a, **k))
     with pytest.raises(AttributeError):  # nothing was launched
-        _Folds(model, *rows, trains).train(np.array(PRICES))
+        _Folds(model, *rows, trains).train(np.array(PRICES), 1)
     (training,) = launched
     assert len(training.members) == 12
     assert len(training.train) <= 200
@@ -279,9 +279,22 @@ def test_a_scorer_sees_estimators_that_can_do_everything():
     np.testing.assert_allclose(found, expected, rtol=0.02)
 
 
+def test_one_network_of_a_path_starts_as_one_of_many():
+    X, y = table(NimbleRegressor)
+    paths = {"size_penalties": [1e-3], "cv": 2}
+    many = NimbleRegressor(**SHORT | {"n_estimators": 4})
+    alone = NimbleRegressor(**SHORT)
+    found, small, large = (
+        nimble_path(X, y, estimator=estimator, **paths).scores
+        for estimator in (many, clone(alone).set_params(initial_size=8), alone)
+    )
+    np.testing.assert_array_equal(found, small)
+    assert not np.array_equal(found, large)
+
+
 def test_a_row_that_a_splitter_repeats_counts_as_often():
     X, y = table(NimbleRegressor)
-    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-3]}
+    common = {"estimator": NimbleRegressor(initial_size=8, **SHORT), "size_penalties": [1e-3]}
     train, test = np.arange(80), np.arange(80, 120)
     weight = np.where(np.arange(120) < 20, 9.0, 1.0)
     repeated = [(np.r_[train, np.repeat(train[:20], 8)], test)]

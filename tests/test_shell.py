@@ -226,7 +226,7 @@ def test_predictions_are_in_double_precision_whatever_was_computed_in(Estimator)
 @pytest.mark.parametrize(("max_size", "start"), [(512, 8.0), (5, 5.0), (0, 0.0)])
 def test_by_default_it_starts_small_whatever_the_cap(max_size, start):
     X, y = waves(100)
-    model = NimbleRegressor(max_size=max_size, max_iter=1, early_stopping=False, **ONE).fit(X, y)
+    model = NimbleRegressor(max_size=max_size, max_iter=1, early_stopping=False).fit(X, y)
     assert model.history_[0].size == start
 
 
@@ -234,8 +234,15 @@ def test_by_default_it_starts_small_whatever_the_cap(max_size, start):
 def test_classes_that_share_neurons_start_with_more_of_them(n_classes, start):
     X, _ = waves(100)
     y = np.arange(100) % n_classes
-    model = NimbleClassifier(max_iter=1, early_stopping=False, **ONE).fit(X, y)
+    model = NimbleClassifier(max_iter=1, early_stopping=False).fit(X, y)
     assert model.history_[0].size == start
+
+
+@pytest.mark.parametrize(("n_estimators", "start"), [(1, 64.0), (2, 23.0), (3, 12.0), (9, 8.0)])
+def test_the_fewer_networks_the_larger_they_start(n_estimators, start):
+    X, y = waves(100)
+    model = NimbleRegressor(max_iter=1, early_stopping=False, n_estimators=n_estimators)
+    assert model.fit(X, y).history_[0].size == start
 
 
 @pytest.mark.parametrize("initial_size", [0, 40])
