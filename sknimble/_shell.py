@@ -32,8 +32,8 @@ from ._tables import TableEncoder, validate_table
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000
 # N of a network with one output at the start, where nothing else is asked for, in neurons: of one
-# that is alone, and of one of many.
-ALONE, AMONG_MANY = 64, 8
+# that is alone, and the least, of one of many.
+INITIAL_SIZE, LEAST_INITIAL_SIZE = 64, 8
 
 
 def takes_pieces(estimator):
@@ -211,7 +211,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _initial_size(self, n_outputs, n_networks):
         """Return the N that every network starts from; several outputs share their neurons."""
         if self.initial_size is None:
-            size = max(ALONE / n_networks**1.5, AMONG_MANY) * n_outputs**0.5
+            size = max(INITIAL_SIZE / n_networks**1.5, LEAST_INITIAL_SIZE) * n_outputs**0.5
             return float(min(round(size), self.max_size))
         return float(self.initial_size)
 

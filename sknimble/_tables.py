@@ -224,11 +224,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Return what `transform` does, for a table that `validate_table` has returned."""
         if self.scaler_ is not None:
             return self._encode_sparse(X)
-        columns = self._gather(X)
-        out = np.empty((X.shape[0], self.n_features_out_), dtype=self.dtype)
-        for rows in gen_batches(len(out), max(1, _BLOCK // max(1, out.shape[1]))):
-            out[rows] = self.expand(self._code(columns, rows))
-        return out
+        return self._in_blocks(X, self.n_features_out_, self.expand)
 
     def _encode_sparse(self, X):
         """Return the matrix of a table that was sparse when fitted."""
@@ -255,11 +251,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ndarray of shape (n_samples, n_codes)
             Numbers in units of their scale, gaps, and numbers of levels: about as wide as X.
         """
-        columns = self._gather(X)
-        codes = np.empty((X.shape[0], self._n_codes), dtype=self.dtype)
-        for rows in gen_batches(len(codes), max(1, _BLOCK // max(1, codes.shape[1]))):
-            codes[rows] = self._code(columns, rows)
-        return codes
+        n_codes = self.numbers_.n_plain + len(self.levels_)
+        return self._in_blocks(X, n_codes, lambda codes: codes)
 
     def expand(self, codes, *, pieces=True, with_ones=False):
         """Return the matrix of coded rows.
@@ -284,10 +277,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         first = self.numbers_.n_plain
         self.numbers_.expand(codes[:first], out[:first], out[self.n_plain_features_ : width])
         for code, levels in zip(codes[first:], self.levels_, strict=True):
-            np.equal(code, levels.numbers(code.dtype), out=out[first : first + levels.width])
+            levels.expand(code, out[first : first + levels.width])
             first += levels.width
         out[width:] = 1.0
         return out.T
+
+    def _in_blocks(self, X, width, make):
+        """Return what ``make`` makes of the codes of X, of this width, a few rows at a time."""
+        columns = self._gather(X)
+        out = np.empty((X.shape[0], width), dtype=self.dtype)
+        for rows in gen_batches(len(out), max(1, _BLOCK // max(1, width))):
+            out[rows] = make(self._code(columns, rows))
+        return out
 
     def _gather(self, X):
         """Return a table of all numbers as they came, and one of numbers of levels."""
@@ -303,10 +304,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Return the codes of some of the rows that `_gather` has returned."""
         numbers, levels = (table[rows] for table in columns)
         return np.hstack([self.numbers_.code(numbers), levels]).astype(self.dtype, copy=False)
-
-    @property
-    def _n_codes(self):
-        return self.numbers_.n_plain + len(self.levels_)
 
     @property
     def feature_names_out_(self):
@@ -360,7 +357,7 @@ class _Numbers:
         np.divide(z, squashed, out=squashed)
         plain[n:] = codes[n:]
         if len(pieces):
-            self.pieces.write(z, pieces)
+            self.pieces.expand(z, pieces)
 
     def __getstate__(self):
         # All knots in one array: a file spends more on an array than on its numbers.
@@ -398,7 +395,7 @@ class _Pieces:
     def __len__(self):
         return len(self.column)
 
-    def write(self, z, out):
+    def expand(self, z, out):
         """Fill (n_pieces, n) with how far along each piece the numbers, (n_numbers, n), are."""
         start, slope = (a.astype(z.dtype)[:, None] for a in (self.start, 1.0 / self.length))
         np.take(z, self.column, axis=0, out=out, mode="clip")  # the mode that has no buffer
@@ -438,9 +435,9 @@ class _Levels:
         other = len(self.kept) if self.pooled else -1
         return np.array([columns.get(level, other) for level in distinct])[codes]
 
-    def numbers(self, dtype):
-        """Return the numbers of the 0/1 columns, shape (width, 1)."""
-        return np.arange(self.width, dtype=dtype)[:, None]
+    def expand(self, code, out):
+        """Fill the block of a transposed matrix that this column owns."""
+        np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
 
     def output_names(self):
         """Return one name per 0/1 column."""

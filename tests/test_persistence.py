@@ -208,7 +208,8 @@ def test_a_file_of_another_layout_says_which_version_reads_it(fitted, monkeypatc
     data = pickle.dumps(fitted[0])
     monkeypatch.undo()
     layout = persistence.LAYOUT + 1
-    with pytest.raises(ValueError, match=rf"sknimble 9\.9\.0 in layout {layout}.* load it with"):
+    saved = rf"saved by sknimble 9\.9\.0 in layout {layout}.* load it with"
+    with pytest.raises(ValueError, match=saved):
         pickle.loads(data)
 
 
