@@ -36,8 +36,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         neuron that lowers the RMSE by a thousandth of the spread of y.
     initial_size : float, default=None
         Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
-        one network, 23 for each of two, 12 of three, 8 of more; times the root of the number of
-        outputs, quantiles included; or `max_size` if less.
+        one network, 16 for each of two, 8 of more; times the root of the number of outputs,
+        quantiles included; or `max_size` if less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None
@@ -47,7 +47,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Hidden layers, all with the same number of awake neurons.
     activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
         Of every hidden neuron. "gelu" is ``z * sigmoid(1.702 * z)``.
-    n_estimators : int, default=4
+    n_estimators : int, default=3
         Networks trained together, each with a size of its own and with other rows held out;
         their predictions are averaged.
     categorical_features : "from_dtype", array-like of bool, int or str, or None, \
@@ -55,7 +55,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding, of at most eight pieces, of columns with more
+        "piecewise" adds a piecewise-linear encoding, of four to eight pieces, of columns with more
         than 16 distinct numbers; not to a sparse table.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
@@ -189,7 +189,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def __init__(
         self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=None,
-        max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=4,
+        max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=3,
         categorical_features="from_dtype", encoding="piecewise", learning_rate_init=1e-2,
         alpha=0.02, batch_size="auto", max_iter=1000, tol=5e-3, n_iter_no_change=10,
         early_stopping="auto", validation_fraction=0.15, warm_start=False, device="cpu",

@@ -211,7 +211,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _initial_size(self, n_outputs, n_networks):
         """Return the N that every network starts from; several outputs share their neurons."""
         if self.initial_size is None:
-            size = max(INITIAL_SIZE / n_networks**1.5, LEAST_INITIAL_SIZE) * n_outputs**0.5
+            size = max(INITIAL_SIZE / n_networks**2, LEAST_INITIAL_SIZE) * n_outputs**0.5
             return float(min(round(size), self.max_size))
         return float(self.initial_size)
 

@@ -50,6 +50,9 @@ _SPARSE_FAR = 1e6  # nor do numbers of sparse tables, which nothing clips
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
 _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
+_FEWEST_PIECES = 4  # of that encoding
+_VALUES_PER_PIECE = 8  # at least, for more pieces
+_SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
 
 
 def validate_table(owner, X, *, reset):
@@ -142,9 +145,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     them are equal. Where there are but two values it is the distance between them; where there is
     one, infinite.
 
-    The encoding splits the range of a column at its quantiles and has one column per piece: how
-    far along the piece x is, from 0 to 1, less the same for m. For the quantiles no value counts
-    more than one piece: a column that is mostly zeros is split among its other values.
+    The encoding splits the range of a column at quantiles and has one column per piece: how far
+    along the piece x is, from 0 to 1, less the same for m. The quantiles are the quarters, and as
+    many more as it takes to draw the distribution function to within 0.05 by straight lines: four
+    pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
+    tails are heavy. A value that many rows share counts for no more than one piece, and a piece
+    leads from it to the next: a column that is mostly zeros is split among its other values.
 
     References
     ----------
@@ -677,21 +683,34 @@ def _summarise(values, weight, n_knots):
     typical = _quantiles(*_sort(distance, weight_away, kind="stable"), 0.5)
     knots = np.empty(0)
     if n_knots and n_distinct > _FEW_VALUES:
-        n_pieces = min(n_knots - 1, n_distinct // 4)
+        n_pieces = min(n_knots - 1, max(_FEWEST_PIECES, n_distinct // _VALUES_PER_PIECE))
         knots = _knots(values, weight, n_pieces)
     return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
 
 
 def _knots(ordered, weight, n_pieces):
-    """Return quantiles of a column in which no value counts for more than one piece.
+    """Return as few quantiles of a column as draw its distribution to within a twentieth.
 
-    Else a column that is mostly zeros would have most of its knots at zero.
+    Quarters come first, then whichever of 32nds is farthest from the line through those chosen.
+    No value counts for more than one piece, or a column of mostly zeros would have most of its
+    knots at zero.
     """
     first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     weight = np.ones(len(ordered)) if weight is None else weight
     mass = np.add.reduceat(weight, first)
     mass = np.minimum(mass, mass.sum() / n_pieces)
-    return np.unique(_quantiles(ordered[first], mass, np.arange(n_pieces + 1) / n_pieces))
+    levels = np.linspace(0.0, 1.0, 33)
+    quantiles = _quantiles(ordered[first], mass, levels)
+    knots = np.unique(quantiles[np.linspace(0, 32, min(n_pieces, _FEWEST_PIECES) + 1, dtype=int)])
+    candidates, first = np.unique(quantiles, return_index=True)
+    share = levels[first]  # below each: where many rows share a value, a jump from it to the next
+    while len(knots) <= n_pieces:
+        drawn = np.interp(candidates, knots, share[np.searchsorted(candidates, knots)])
+        error = np.abs(drawn - share)
+        if error.max() <= _SHARE_ERROR:
+            break
+        knots = np.sort(np.append(knots, candidates[error.argmax()]))
+    return knots
 
 
 def _sort(values, weight, kind="quicksort"):

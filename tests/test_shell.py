@@ -238,7 +238,7 @@ def test_classes_that_share_neurons_start_with_more_of_them(n_classes, start):
     assert model.history_[0].size == start
 
 
-@pytest.mark.parametrize(("n_estimators", "start"), [(1, 64.0), (2, 23.0), (3, 12.0), (9, 8.0)])
+@pytest.mark.parametrize(("n_estimators", "start"), [(1, 64.0), (2, 16.0), (3, 8.0), (9, 8.0)])
 def test_the_fewer_networks_the_larger_they_start(n_estimators, start):
     X, y = waves(100)
     model = NimbleRegressor(max_iter=1, early_stopping=False, n_estimators=n_estimators)

@@ -12,6 +12,7 @@ import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.stats import norm
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
@@ -334,9 +335,28 @@ def test_encoding_spans_piecewise_linear_functions():
 def test_a_column_of_zeros_is_split_among_its_other_values():
     x = np.append(np.zeros(900), np.arange(1.0, 101.0))
     ramps = encode(x[:, None], encoding="piecewise", n_knots=5)[:, 1:].T
-    inside = [np.count_nonzero((0 < ramp) & (ramp < 1)) for ramp in ramps]
-    assert len(inside) > 1  # by quantiles of all rows one piece would span them all
-    assert min(inside) >= 10
+    jump, *others = (np.count_nonzero((0 < ramp) & (ramp < 1)) for ramp in ramps)
+    assert jump <= 1  # zero or not
+    assert len(others) > 1  # by quantiles of all rows one piece would span them all
+    assert min(others) >= 10
+
+
+@pytest.mark.parametrize(
+    ("quantile", "n_pieces"),
+    [(lambda p: p, 4), (norm.ppf, 6), (lambda p: np.tan(np.pi * (p - 0.5)), 8)],
+    ids=["uniform", "normal", "heavy tails"],
+)
+def test_as_many_pieces_as_the_distribution_has_bends(quantile, n_pieces):
+    x = quantile(np.arange(0.5, 1000) / 1000)
+    ramps = encode(x[:, None], encoding="piecewise")[:, 1:]
+    assert ramps.shape[1] == n_pieces
+    # straight lines from knot to knot draw the distribution function to within .05
+    knots = TableEncoder(encoding="piecewise").fit(x[:, None]).numbers_.knots[0]
+    z = (x - np.median(x)) / (1.5 * np.median(np.abs(x - np.median(x))))
+    share = np.arange(1, 1001) / 1000
+    at = share[np.clip(np.searchsorted(z, knots), 0, 999)]
+    error = np.abs(np.interp(z, knots, at) - share).max()
+    assert error < 0.05 or n_pieces == 8
 
 
 def test_columns_of_few_values_are_not_encoded():
