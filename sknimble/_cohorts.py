@@ -7,11 +7,11 @@ as along a path of prices, it pays to divide them, although each part has its ow
 import numpy as np
 
 # What a step of one more part costs, in products of a weight and a row.
-OVERHEAD = 6e6
+OVERHEAD = 3e6
 # What a neuron costs apart from the products with its weights, in weights.
 NEURON = 50
 # Networks are divided anew when a step would cost less than this share of what it costs.
-WORTH_IT = 0.8
+WORTH_IT = 0.85
 
 
 class Cohorts:
