@@ -26,8 +26,10 @@ from sknimble import NimbleClassifier, NimbleRegressor
 VARIANTS = {
     "default": {},
     "without the encoding": {"encoding": "none"},
+    "eight pieces of every column": {"_tables._SHARE_ERROR": 0.0},
     "one network": {"n_estimators": 1},
     "two networks": {"n_estimators": 2},
+    "four networks": {"n_estimators": 4},
     "eight networks": {"n_estimators": 8},
     "one hidden layer": {"n_hidden_layers": 1},
     "three hidden layers": {"n_hidden_layers": 3},
