@@ -51,6 +51,7 @@ _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
 _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
 _FEWEST_PIECES = 4  # of that encoding
+_PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
 _VALUES_PER_PIECE = 8  # at least, for more pieces
 _SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
 
@@ -149,8 +150,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     along the piece x is, from 0 to 1, less the same for m. The quantiles are the quarters, and as
     many more as it takes to draw the distribution function to within 0.05 by straight lines: four
     pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
-    tails are heavy. A value that many rows share counts for no more than one piece, and a piece
-    leads from it to the next: a column that is mostly zeros is split among its other values.
+    tails are heavy or there is no other column. A value that many rows share counts for no more
+    than one piece, and a piece leads from it to the next: a column that is mostly zeros is split
+    among its other values.
 
     References
     ----------
@@ -335,7 +337,8 @@ class _Numbers:
 
     def fit(self, table, weight, n_knots):
         """Learn from a table of shape (n_samples, n_numbers), NaN where a value is missing."""
-        summaries = [_summarise(column, weight, n_knots) for column in table.T]
+        fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // max(1, table.shape[1]))
+        summaries = [_summarise(column, weight, fewest, n_knots - 1) for column in table.T]
         self.center = np.array([center for center, _, _ in summaries])
         self.scale = np.array([scale for _, scale, _ in summaries])
         self.knots = [np.unique(_in_units(knots, center, scale)).astype(np.float64)
@@ -664,7 +667,7 @@ def _plain(value):
 
 
 @np.errstate(over="ignore")
-def _summarise(values, weight, n_knots):
+def _summarise(values, weight, fewest, most):
     """Return the centre, the scale and the knots of a column of numbers."""
     present = ~np.isnan(values)
     weight = None if weight is None else weight[present]
@@ -682,29 +685,30 @@ def _summarise(values, weight, n_knots):
     weight_away = None if weight is None else weight[away]
     typical = _quantiles(*_sort(distance, weight_away, kind="stable"), 0.5)
     knots = np.empty(0)
-    if n_knots and n_distinct > _FEW_VALUES:
-        n_pieces = min(n_knots - 1, max(_FEWEST_PIECES, n_distinct // _VALUES_PER_PIECE))
-        knots = _knots(values, weight, n_pieces)
+    if most > 0 and n_distinct > _FEW_VALUES:
+        most = min(most, max(fewest, n_distinct // _VALUES_PER_PIECE))
+        knots = _knots(values, weight, min(fewest, most), most)
     return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
 
 
-def _knots(ordered, weight, n_pieces):
+def _knots(ordered, weight, fewest, most):
     """Return as few quantiles of a column as draw its distribution to within a twentieth.
 
-    Quarters come first, then whichever of 32nds is farthest from the line through those chosen.
+    Some equal shares come first, then whichever of 32nds is farthest from the lines through those
+    chosen.
     No value counts for more than one piece, or a column of mostly zeros would have most of its
     knots at zero.
     """
     first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     weight = np.ones(len(ordered)) if weight is None else weight
     mass = np.add.reduceat(weight, first)
-    mass = np.minimum(mass, mass.sum() / n_pieces)
+    mass = np.minimum(mass, mass.sum() / most)
     levels = np.linspace(0.0, 1.0, 33)
     quantiles = _quantiles(ordered[first], mass, levels)
-    knots = np.unique(quantiles[np.linspace(0, 32, min(n_pieces, _FEWEST_PIECES) + 1, dtype=int)])
+    knots = np.unique(quantiles[np.linspace(0, 32, fewest + 1, dtype=int)])
     candidates, first = np.unique(quantiles, return_index=True)
     share = levels[first]  # below each: where many rows share a value, a jump from it to the next
-    while len(knots) <= n_pieces:
+    while len(knots) <= most:
         drawn = np.interp(candidates, knots, share[np.searchsorted(candidates, knots)])
         error = np.abs(drawn - share)
         if error.max() <= _SHARE_ERROR:

@@ -348,15 +348,21 @@ def test_a_column_of_zeros_is_split_among_its_other_values():
 )
 def test_as_many_pieces_as_the_distribution_has_bends(quantile, n_pieces):
     x = quantile(np.arange(0.5, 1000) / 1000)
-    ramps = encode(x[:, None], encoding="piecewise")[:, 1:]
-    assert ramps.shape[1] == n_pieces
+    two = np.column_stack([x, x])
+    assert encode(two, encoding="piecewise").shape[1] == 2 + 2 * n_pieces
     # straight lines from knot to knot draw the distribution function to within .05
-    knots = TableEncoder(encoding="piecewise").fit(x[:, None]).numbers_.knots[0]
+    knots = TableEncoder(encoding="piecewise").fit(two).numbers_.knots[0]
     z = (x - np.median(x)) / (1.5 * np.median(np.abs(x - np.median(x))))
     share = np.arange(1, 1001) / 1000
     at = share[np.clip(np.searchsorted(z, knots), 0, 999)]
     error = np.abs(np.interp(z, knots, at) - share).max()
     assert error < 0.05 or n_pieces == 8
+
+
+def test_a_column_that_is_alone_has_all_pieces():
+    x = np.linspace(0, 1, 1000)
+    assert encode(x[:, None], encoding="piecewise").shape[1] == 1 + 8
+    assert encode(np.column_stack([x, x]), encoding="piecewise").shape[1] == 2 + 2 * 4
 
 
 def test_columns_of_few_values_are_not_encoded():
