@@ -55,7 +55,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding, of four to eight pieces, of columns with more
+        "piecewise" adds a piecewise-linear encoding, of up to eight pieces, of columns with more
         than 16 distinct numbers; not to a sparse table.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 at the end.
