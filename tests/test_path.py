@@ -21,7 +21,6 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sknimble import (
     NimbleClassifier,
@@ -458,26 +457,6 @@ def test_a_divergence_names_the_learning_rate():
 
 
 # ------------------------------------------------------------------ scikit-learn's contract
-# Its checks hand over tiny tables, of which scikit-learn's own splitter warns.
-@pytest.mark.filterwarnings("ignore:The least populated class")
-@parametrize_with_checks(
-    [
-        NimbleRegressorCV(NimbleRegressor(max_iter=5, n_estimators=1), size_penalties=2, cv=3),
-        NimbleClassifierCV(NimbleClassifier(max_iter=5, n_estimators=1), size_penalties=2, cv=3),
-        NimbleRegressorCV(
-            NimbleRegressor(max_iter=5, n_estimators=2), size_penalties=[1e-3], cv=2,
-            path_estimators=2, selection="one_se",
-        ),
-        NimbleClassifierCV(
-            NimbleClassifier(max_iter=5, n_estimators=2), size_penalties=[1e-3], cv=2,
-            path_estimators=2, selection="one_se",
-        ),
-    ]
-)  # fmt: skip
-def test_every_check_of_scikit_learn_passes(estimator, check):
-    check(estimator)
-
-
 @every_cv
 def test_it_is_what_its_estimator_is(Estimator, CV):
     assert is_classifier(CV()) == is_classifier(Estimator())

@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import (
 )
 from sklearn.utils.fixes import parse_version
 
-from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble import NimbleClassifier, NimbleClassifierCV, NimbleRegressor, NimbleRegressorCV
 
 ESTIMATORS = [NimbleRegressor, NimbleClassifier]
 
@@ -61,6 +61,27 @@ def test_balanced_classes_pass_every_check(estimator, check):
     ]
 )
 def test_variants_pass_every_check(estimator, check):
+    check(estimator)
+
+
+# Its checks hand over tiny tables, of which scikit-learn's own splitter warns.
+@pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:The least populated class")
+@with_checks(
+    [
+        NimbleRegressorCV(NimbleRegressor(max_iter=5, n_estimators=1), size_penalties=2, cv=3),
+        NimbleClassifierCV(NimbleClassifier(max_iter=5, n_estimators=1), size_penalties=2, cv=3),
+        NimbleRegressorCV(
+            NimbleRegressor(max_iter=5, n_estimators=2), size_penalties=[1e-3], cv=2,
+            path_estimators=2, selection="one_se",
+        ),
+        NimbleClassifierCV(
+            NimbleClassifier(max_iter=5, n_estimators=2), size_penalties=[1e-3], cv=2,
+            path_estimators=2, selection="one_se",
+        ),
+    ]
+)  # fmt: skip
+def test_searches_pass_every_check(estimator, check):
     check(estimator)
 
 
