@@ -34,9 +34,12 @@ def command_line():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="seconds, not minutes")
     parser.add_argument("--seeds", type=int, help="fits per row of a table (default 9)")
-    parser.add_argument("--depth", type=int, default=2, help="hidden layers")
-    parser.add_argument("--networks", type=int, default=3, help="n_estimators, sizes are sums")
-    parser.add_argument("--encoding", default="piecewise", help="of the inputs, or none")
+    usual = NimbleRegressor()
+    parser.add_argument("--depth", type=int, default=usual.n_hidden_layers, help="hidden layers")
+    parser.add_argument(
+        "--networks", type=int, default=usual.n_estimators, help="n_estimators, sizes are sums"
+    )
+    parser.add_argument("--encoding", default=usual.encoding, help="of the inputs, or none")
     parser.add_argument("--table", help="CSV of numbers to use in place of the robot arm")
     parser.add_argument("--target", default="y", help="its column to predict")
     parser.add_argument("--output", type=Path, default=FIGURE, help="where the picture goes")

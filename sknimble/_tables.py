@@ -695,26 +695,25 @@ def _knots(ordered, weight, fewest, most):
     """Return as few quantiles of a column as draw its distribution to within a twentieth.
 
     Some equal shares come first, then whichever of 32nds is farthest from the lines through those
-    chosen.
-    No value counts for more than one piece, or a column of mostly zeros would have most of its
-    knots at zero.
+    chosen. No value counts for more than one piece, or a column of mostly zeros would have most of
+    its knots at zero.
     """
-    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
     weight = np.ones(len(ordered)) if weight is None else weight
-    mass = np.add.reduceat(weight, first)
+    mass = np.add.reduceat(weight, starts)
     mass = np.minimum(mass, mass.sum() / most)
     levels = np.linspace(0.0, 1.0, 33)
-    quantiles = _quantiles(ordered[first], mass, levels)
-    knots = np.unique(quantiles[np.linspace(0, 32, fewest + 1, dtype=int)])
-    candidates, first = np.unique(quantiles, return_index=True)
+    quantiles = _quantiles(ordered[starts], mass, levels)
+    values, first = np.unique(quantiles, return_index=True)
     share = levels[first]  # below each: where many rows share a value, a jump from it to the next
-    while len(knots) <= most:
-        drawn = np.interp(candidates, knots, share[np.searchsorted(candidates, knots)])
-        error = np.abs(drawn - share)
+    even = np.linspace(0, len(levels) - 1, fewest + 1, dtype=int)
+    chosen = np.unique(np.searchsorted(values, quantiles[even]))
+    while len(chosen) <= most:
+        error = np.abs(np.interp(values, values[chosen], share[chosen]) - share)
         if error.max() <= _SHARE_ERROR:
             break
-        knots = np.sort(np.append(knots, candidates[error.argmax()]))
-    return knots
+        chosen = np.sort(np.append(chosen, error.argmax()))
+    return values[chosen]
 
 
 def _sort(values, weight, kind="quicksort"):

@@ -127,5 +127,4 @@ def test_a_late_fit_needs_little_more_memory_than_the_table(monkeypatch):
     tracemalloc.stop()
     matrix = 4 * len(X) * model._table.n_features_out_
     assert matrix > 3 * X.nbytes
-    print(peak / matrix, matrix / X.nbytes)
     assert peak < 0.5 * matrix

@@ -55,9 +55,9 @@ def compare_prices(seeds, quick):
     timed(NimbleRegressor(max_iter=2), X, y)  # warms up
     print(f"{'estimator':32s}{'prices':16s}{'grid, s':>9s}{'path, s':>9s}{'path / grid':>12s}"
           f"{'rank':>7s}{'of seeds':>9s}  choices of grid, path")  # fmt: skip
-    for name, networks, encoding in [("NimbleRegressor()", 3, "piecewise"),
-                                     ("n_estimators=1, no encoding", 1, "none")]:  # fmt: skip
-        estimator = NimbleRegressor(n_estimators=networks, encoding=encoding)
+    plain = {"n_estimators": 1, "encoding": "none"}
+    for name, parameters in [("NimbleRegressor()", {}), ("n_estimators=1, no encoding", plain)]:
+        estimator = NimbleRegressor(**parameters)
         if quick:
             estimator.set_params(max_iter=3)
         for prices, text in [(None, "automatic"), (np.geomspace(1e-1, 1e-4, 8), "1e-1 to 1e-4")]:
