@@ -87,6 +87,44 @@ def test_a_network_that_stops_improving_goes_back_and_anneals(last):
     assert not schedule.limited(end[0])[0]
 
 
+def stairs(paying):
+    """Fall to 500 steps, and then by a tenth at the end of each of the first `paying` anneals."""
+    schedule, floor, paid = make(tol=0.01), 1.0 / 500, 0
+
+    def objective(step):
+        nonlocal floor, paid
+        start, steps = schedule.anneal_start[0], schedule.anneal_steps[0]
+        if paid < paying and step >= start + steps:
+            floor, paid = 0.9 * floor, paid + 1
+        return np.array([max(1.0 / step, floor)])
+
+    return schedule, objective
+
+
+@pytest.mark.parametrize("paying", [0, 1, 3])
+def test_an_anneal_is_repeated_as_long_as_it_pays(paying):
+    schedule, objective = stairs(paying)
+    back, end, rates = run(schedule, objective)
+    explored = rates[WARM_UP : back[0], 0]
+    restarts = np.flatnonzero(np.diff(rates[:, 0]) > 0.5)
+    assert (explored == 1.0).all()
+    assert len(restarts) == paying
+    assert rates[-1, 0] <= 2 * STEPS_PER_EPOCH / ANNEAL_STEPS
+    assert (schedule.best[0] < 1.0 / 500) == (paying > 0)
+
+
+def test_a_restart_does_not_go_back_to_the_best_nor_pass_max_iter():
+    schedule, objective = stairs(paying=100)
+    step = turns = 0
+    while not schedule.finished(step)[0]:
+        step += STEPS_PER_EPOCH
+        schedule.observe(step, objective(step))
+        turns += int(schedule.turn(step)[0])
+    assert turns == 1
+    assert step <= LONG * STEPS_PER_EPOCH
+    assert not schedule.limited(step)[0] or step == LONG * STEPS_PER_EPOCH
+
+
 def test_a_later_best_means_a_longer_training():
     ends = [run(make(), falling_until(last))[1][0] for last in (100, 1000, 3000)]
     assert ends == sorted(set(ends))
