@@ -114,10 +114,14 @@ class Schedule:
         return self.watched & np.isinf(self.anneal_start) & (step - self.mark_step >= patience)
 
     def finished(self, step):
-        """Tell which networks are done: an anneal that finds nothing by half its length ends there."""
-        idle = self.watched & (self.best_step <= self.anneal_start)
-        steps = np.where(idle, 0.5 * self.anneal_steps, self.anneal_steps)
-        return (step >= self.anneal_start + steps) | (step >= self.limit)
+        """Tell which networks are done; an anneal that found nothing is after half its length.
+
+        Not one that steps are running out for: it has not gone back to the best.
+        """
+        end = self.anneal_start + self.anneal_steps
+        idle = self.watched & (self.best_step <= self.anneal_start) & (end < self.limit)
+        end = np.where(idle, end - 0.5 * self.anneal_steps, end)
+        return (step >= end) | (step >= self.limit)
 
     def limited(self, step):
         """Tell which watched networks were cut short by ``max_iter`` while still improving."""
