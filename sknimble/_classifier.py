@@ -63,7 +63,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         "piecewise" adds a piecewise-linear encoding, of up to eight pieces, of columns with more
         than 16 distinct numbers; not to a sparse table.
     learning_rate_init : float, default=1e-2
-        Step size of the weights while the network explores; it is annealed to 0 at the end.
+        Step size of the weights while the network explores; it is annealed to 0 afterwards.
     alpha : float, default=0.02
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
         gradient. The linear path does not decay.
@@ -73,7 +73,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
-        Share by which the held-out objective must improve to count as an improvement.
+        Share by which the held-out objective must improve to count as an improvement; an anneal
+        of the learning rate that improves it as much is followed by another.
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
