@@ -53,6 +53,7 @@ _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-line
 _FEWEST_PIECES = 4  # of that encoding
 _PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
 _VALUES_PER_PIECE = 8  # at least, for more pieces
+_REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
 _SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
 
 
@@ -150,7 +151,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     along the piece x is, from 0 to 1, less the same for m. The quantiles are the quarters, and as
     many more as it takes to draw the distribution function to within 0.05 by straight lines: four
     pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
-    tails are heavy or there is no other column. A value that many rows share counts for no more
+    tails are heavy; and as many as that where values repeat, four rows each or more, or there is
+    no other column. A value that many rows share counts for no more
     than one piece, and a piece leads from it to the next: a column that is mostly zeros is split
     among its other values.
 
@@ -687,7 +689,9 @@ def _summarise(values, weight, fewest, most):
     knots = np.empty(0)
     if most > 0 and n_distinct > _FEW_VALUES:
         most = min(most, max(fewest, n_distinct // _VALUES_PER_PIECE))
-        knots = _knots(values, weight, min(fewest, most), most)
+        n_rows = len(values) if weight is None else weight.sum()
+        fewest = most if n_rows >= _REPEATS * n_distinct else min(fewest, most)
+        knots = _knots(values, weight, fewest, most)
     return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
 
 
