@@ -180,7 +180,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None, *, sample_weight=None):
         """Learn scales and levels from X, of shape (n_samples, n_features); `y` is ignored.
 
-        An integer `sample_weight`, of shape (n_samples,), is the same as repeating rows.
+        An integer `sample_weight`, of shape (n_samples,), is the same as repeating rows, unless
+        all are equal: equal weights are none.
         """
         X = validate_table(self, X, reset=True)
         if sample_weight is not None:

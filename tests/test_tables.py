@@ -365,6 +365,26 @@ def test_a_column_that_is_alone_has_all_pieces():
     assert encode(np.column_stack([x, x]), encoding="piecewise").shape[1] == 2 + 2 * 4
 
 
+@pytest.mark.parametrize(("n_distinct", "n_pieces"), [(600, 4), (250, 8), (48, 6), (20, 4)])
+def test_columns_whose_values_repeat_have_as_many_pieces_as_they_may(n_distinct, n_pieces):
+    values = np.arange(n_distinct) / n_distinct
+    x = np.tile(values, 1000 // n_distinct)
+    two = np.column_stack([x, x])
+    assert encode(two, encoding="piecewise").shape[1] == 2 + 2 * n_pieces
+
+
+def test_a_weight_is_as_good_as_a_repeated_row_for_the_number_of_pieces():
+    values = np.linspace(0, 1, 100)
+    two = np.column_stack([values, values])
+    for least, n_pieces in [(1, 4), (2, 4), (4, 8)]:
+        weight = least + np.arange(100) % 2
+        for Z in (
+            encode(two, weight, encoding="piecewise"),
+            encode(np.repeat(two, weight, axis=0), encoding="piecewise"),
+        ):
+            assert Z.shape[1] == 2 + 2 * n_pieces
+
+
 def test_columns_of_few_values_are_not_encoded():
     X = np.tile(np.arange(16.0), 10)[:, None]
     assert encode(X, encoding="piecewise").shape[1] == 1
