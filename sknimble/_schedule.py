@@ -3,7 +3,7 @@
 A network *explores* at a constant rate (after a warm-up). When its held-out objective has not
 improved for a share of the steps so far, or steps run out, it *anneals*: the rate falls
 linearly to 0, over a share of the steps its best state took, and its size stays as it is. An
-anneal that has paid, by ``tol``, is followed by another (warm restarts, Loshchilov and Hutter,
+anneal that has paid, by a few ``tol``, is followed by another (warm restarts, Loshchilov and Hutter,
 arXiv 1608.03983); one that has found nothing by half its length ends there. So the length follows
 the data: a small noisy table that peaks after 100 steps is done after 450, and one that can be
 learnt to the last digit trains on.
@@ -17,6 +17,7 @@ WARM_UP = 40  # steps of rising learning rate, in which no size is judged
 PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
+WORTH_IT = 4.0  # times tol: what an anneal must gain to be followed by another
 FIXED_STEPS = 600  # length of a training with nothing to watch
 
 
@@ -34,7 +35,7 @@ class Schedule:
     patience : int
         Fewest epochs without improvement before a network stops exploring.
     tol : float
-        Relative improvement that counts, and for which an anneal is repeated.
+        Relative improvement that counts; `WORTH_IT` of it and an anneal is repeated.
     anneal : bool
         False keeps the rate constant, so that training can be continued later.
     """
@@ -101,7 +102,8 @@ class Schedule:
         length = np.minimum(length, 0.5 * self.limit)
         last = step + length >= self.limit
         due = np.isinf(self.anneal_start) & (stuck | last)
-        paid = self.finished(step) & (self.best < (1.0 - self.tol) * self.anneal_from)
+        gain = 1.0 - WORTH_IT * self.tol
+        paid = self.finished(step) & (self.best < gain * self.anneal_from)
         starting = due | (paid & self.watched & ~last)
         self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
         self.anneal_from[starting] = self.best[starting]
