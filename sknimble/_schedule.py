@@ -3,10 +3,10 @@
 A network *explores* at a constant rate (after a warm-up). When its held-out objective has not
 improved for a share of the steps so far, or steps run out, it *anneals*: the rate falls
 linearly to 0, over a share of the steps its best state took, and its size stays as it is. An
-anneal that has paid, by a few ``tol``, is followed by another (warm restarts, Loshchilov and Hutter,
-arXiv 1608.03983); one that has found nothing by half its length ends there. So the length follows
-the data: a small noisy table that peaks after 100 steps is done after 450, and one that can be
-learnt to the last digit trains on.
+anneal that has paid, by a few ``tol``, is followed by another (warm restarts, Loshchilov and
+Hutter, arXiv 1608.03983); one that has found nothing by half its length ends there. So the length
+follows the data: a small noisy table that peaks after 100 steps is done after 450, and one that
+can be learnt to the last digit trains on.
 """
 
 from copy import copy
