@@ -17,7 +17,7 @@ WARM_UP = 40  # steps of rising learning rate, in which no size is judged
 PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
-WORTH_IT = 4.0  # times tol: what an anneal must gain to be followed by another
+ANNEAL_GAIN = 4.0  # times tol, to be followed by another anneal
 FIXED_STEPS = 600  # length of a training with nothing to watch
 
 
@@ -35,7 +35,7 @@ class Schedule:
     patience : int
         Fewest epochs without improvement before a network stops exploring.
     tol : float
-        Relative improvement that counts; `WORTH_IT` of it and an anneal is repeated.
+        Relative improvement that counts; for `ANNEAL_GAIN` times that an anneal is repeated.
     anneal : bool
         False keeps the rate constant, so that training can be continued later.
     """
@@ -102,9 +102,10 @@ class Schedule:
         length = np.minimum(length, 0.5 * self.limit)
         last = step + length >= self.limit
         due = np.isinf(self.anneal_start) & (stuck | last)
-        gain = 1.0 - WORTH_IT * self.tol
-        paid = self.finished(step) & (self.best < gain * self.anneal_from)
-        starting = due | (paid & self.watched & ~last)
+        ended = np.flatnonzero(self.finished(step) & self.watched & ~last)
+        enough = (1.0 - ANNEAL_GAIN * self.tol) * self.anneal_from[ended]
+        starting = due.copy()
+        starting[ended] |= self.best[ended] < enough
         self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
         self.anneal_from[starting] = self.best[starting]
         return due & stuck

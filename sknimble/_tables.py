@@ -152,9 +152,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     many more as it takes to draw the distribution function to within 0.05 by straight lines: four
     pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
     tails are heavy; and as many as that where values repeat, four rows each or more, or there is
-    no other column. A value that many rows share counts for no more
-    than one piece, and a piece leads from it to the next: a column that is mostly zeros is split
-    among its other values.
+    no other column. A value that many rows share counts for no more than one piece, and a piece
+    leads from it to the next: a column that is mostly zeros is split among its other values.
 
     References
     ----------

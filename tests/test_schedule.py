@@ -115,6 +115,13 @@ def test_an_anneal_is_repeated_as_long_as_it_pays(paying):
     assert 0.4 < lowest[paying] < 0.6, "the last finds nothing, and ends at half its length"
 
 
+@pytest.mark.parametrize("tol", [0.25, 0.5])
+@pytest.mark.parametrize("watched", [True, False])
+def test_no_anneal_can_gain_four_times_a_large_tol(tol, watched):
+    _, _, rates = run(make([watched], tol=tol), falling_until(100))
+    assert (np.diff(rates[WARM_UP:, 0]) <= 1e-12).all()
+
+
 def test_a_restart_does_not_go_back_to_the_best_nor_pass_max_iter():
     schedule, objective = stairs(paying=100)
     step = turns = 0
