@@ -125,7 +125,7 @@ class Batches:
         else:
             used = (rows.weight > 0).cpu().numpy()
             self.own = [np.flatnonzero(one).astype(POSITION) for one in used]
-            self.rows = Rows(rows.X, rows.target, _relative(rows.weight))
+            self.rows = Rows(rows.X, rows.target, _relative(rows.weight, rows.target.dtype))
         self._sparse = rows.stays_sparse()
         self.n_batches = -(-max(map(len, self.own)) // batch_size)
         self._settle(group, scale)
@@ -158,16 +158,16 @@ class Batches:
             yield self._all_rows()
             return
         orders = self._orders(rng.randint(np.iinfo(np.int32).max))
-        yield from self._shared(orders[0]) if len(orders) == 1 else self._separate(orders)
+        yield from self._shared(*orders[0]) if len(orders) == 1 else self._separate(orders)
 
     def _orders(self, seed):
-        """Return the rows of each group in random order, which depends on their number alone."""
+        """Return the rows of each group, and a random order that depends on their number alone."""
         own = [self.own[group] for group in self.groups]
         orders = {}
         for n in set(map(len, own)):
             generator = torch.Generator().manual_seed(seed)
             orders[n] = torch.randperm(n, generator=generator, dtype=torch.int32).numpy()
-        return [rows[orders[len(rows)]] for rows in own]
+        return [(rows, orders[len(rows)]) for rows in own]
 
     def _rows_of(self, group):
         """Return the rows of one group, those of weight zero included."""
@@ -186,7 +186,8 @@ class Batches:
             if len(own) == 1:
                 self._whole = self._weighed(self._rows_of(self.groups[0]), own[0])
             elif max(map(len, own)) * len(self.group) <= SLAB_ROWS:
-                self._whole = next(self._separate(own))
+                orders = [(one, np.arange(len(one))) for one in own]
+                self._whole = next(self._separate(orders))
             else:
                 parts = [
                     self._weighed(self._rows_of(group), rows)
@@ -210,14 +211,14 @@ class Batches:
         return Rows(rows.X, rows.target, weight if rows.weight is None else weight * rows.weight)
 
     # ---------------------------------------------------------------- the same rows for all
-    def _shared(self, order):
-        """Yield batches that all networks share."""
+    def _shared(self, own, order):
+        """Yield batches of own rows, in this order, that all networks share."""
         n, rows = len(order), self._rows_of(self.groups[0])
         per_slab = max(1, self._slab_rows() * self.n_batches // n)
         edges = np.linspace(0, n, self.n_batches + 1).astype(int)
         for first in range(0, self.n_batches, per_slab):
             cuts = edges[first : first + per_slab + 1]
-            slab, sizes = rows.take(order[cuts[0] : cuts[-1]]), np.diff(cuts).tolist()
+            slab, sizes = rows.take(own[order[cuts[0] : cuts[-1]]]), np.diff(cuts).tolist()
             for n, batch in zip(sizes, slab.split(sizes), strict=True):
                 weight = self._equal_weights(n)
                 batch.weight = weight if batch.weight is None else batch.weight * weight
@@ -236,7 +237,7 @@ class Batches:
 
     # ---------------------------------------------------------------- rows of its own for each
     def _separate(self, orders):
-        """Yield batches in which every group has rows of its own; the fewer are padded."""
+        """Yield batches in which every group has its own rows, in order; the fewer are padded."""
         if self._cuts is None:
             self._cuts = self._cut()
         starts, sizes, share, slot, runs = self._cuts
@@ -247,8 +248,8 @@ class Batches:
         for first in range(0, self.n_batches, per_part):
             cut = slice(first, first + per_part)
             index = [
-                order[np.minimum(start[cut, None] + np.arange(longest), len(order) - 1)]
-                for order, start in zip(orders, starts, strict=True)
+                own[order[np.minimum(start[cut, None] + np.arange(longest), len(own) - 1)]]
+                for (own, order), start in zip(orders, starts, strict=True)
             ]  # fmt: skip
             index = torch.as_tensor(np.stack(index, axis=1), device=slot.device)
             target, weight = self._gather_targets(index)
@@ -321,10 +322,11 @@ class Batches:
         return torch.as_tensor(array).to(self.rows.target)
 
 
-def _relative(weight):
+def _relative(weight, dtype):
     """Return weights that are 1 on average where they are not 0; None if they all are 1."""
-    if ((weight == 0) | (weight == weight.amax(1, keepdim=True))).all():
+    if all(((rows == 0) | (rows == rows.amax())).all() for rows in weight):
         return None
+    weight = weight.to(dtype)
     return weight * ((weight > 0).sum(1) / weight.sum(1))[:, None]
 
 

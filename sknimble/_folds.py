@@ -1,5 +1,7 @@
 """Which rows a network learns from and which judge it, by scikit-learn's splitters."""
 
+from itertools import islice
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.model_selection import (
@@ -74,14 +76,15 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     else:
         splitter = KFold if pooled is None else StratifiedKFold
         splitter = splitter(n_folds, shuffle=True, random_state=seed)
+    masks = np.zeros((n_estimators, n_rows), dtype=bool)
+    splits = splitter.split(np.zeros(n_rows, dtype=bool), pooled)
     try:
-        parts = [test for _, test in splitter.split(np.zeros(n_rows), pooled)]
+        for part, (_, test) in enumerate(islice(splits, n_estimators)):
+            masks[part :: splitter.get_n_splits(), test] = True
     except ValueError as error:
         raise _too_few(validation_fraction, n_rows, error) from None
-    masks = np.zeros((n_estimators, n_rows), dtype=bool)
-    for member, mask in enumerate(masks):
-        mask[parts[member % len(parts)]] = True
-        if strata is not None:
+    if strata is not None:
+        for mask in masks:
             mask[~np.isin(strata, strata[~mask])] = False
     return masks
 

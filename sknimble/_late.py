@@ -38,7 +38,7 @@ class LateMatrix:
     Parameters
     ----------
     table : TableEncoder
-    codes : ndarray of shape (n, n_codes)
+    codes : ndarray or CodedWhenRead of shape (n, n_codes)
         As the table compresses rows.
     index : ndarray of int, default=None
         Which of these rows, all by default.
@@ -92,7 +92,7 @@ class LateMatrix:
 
     def _expand(self, rows):
         """Return some rows of the matrix."""
-        codes = self.codes[self.index[rows]]
+        codes = self.codes.take(self.index[rows], axis=0)
         return self.table.expand(codes, pieces=self.pieces, with_ones=self.with_ones)
 
 

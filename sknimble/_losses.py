@@ -28,8 +28,10 @@ from copy import copy
 import numpy as np
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.utils import gen_batches
 
 LINEAR_ROUNDS = 5  # ridge regressions that a robust linear start takes
+BLOCK_ROWS = 2**16  # scored at a time, in double precision
 TINY = float(np.finfo(np.float32).eps)
 SCORING_ROUNDS = 10  # those of a linear start with a log link
 LOWEST_SHARE = 1e-6  # smallest prediction of a log link, as a share of the mean target
@@ -58,13 +60,16 @@ def normalisation(loss, target, weight):
 
 def baseline_loss(loss, target, weight):
     """Return the weighted mean loss of the best constant prediction."""
-    raw = np.zeros_like(target) + loss.baseline(target, weight)
+    raw = np.broadcast_to(loss.baseline(target, weight).astype(target.dtype), target.shape)
     return _mean_loss(loss, raw, target, weight)
 
 
 def _mean_loss(loss, raw, target, weight):
     """Return the weighted mean loss of raw outputs, shape (n, o)."""
-    return float(np.average(row_losses(loss, raw, target), weights=weight))
+    total = 0.0
+    for rows in gen_batches(len(target), BLOCK_ROWS):
+        total += (row_losses(loss, raw[rows], target[rows]) * weight[rows]).sum()
+    return float(total / weight.sum(dtype=np.float64))
 
 
 def linear_loss(loss, X, target, weight):

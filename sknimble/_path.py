@@ -214,12 +214,15 @@ class _Folds:
 
         Every network starts from the size that it would have among ``n_networks``.
         """
+        from ._start import without_units
+
         model, n_folds, n_penalties = self.model, len(self.weights), len(penalties)
         k = model.n_estimators
         rng = check_random_state(model.random_state)
         fold_seed, row_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2).tolist()
         used = self.weights > 0
-        encoded = np.stack([loss.encode(self.target) for loss in self.losses])
+        encoded = [loss.encode(self.target) for loss in self.losses]
+        encoded = np.stack([without_units(target, self.Z.dtype) for target in encoded])
         size = model._initial_size(self.losses[0].n_outputs_, n_networks)
         if (encoded == encoded[0]).all():
             encoded = encoded[:1]

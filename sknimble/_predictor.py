@@ -13,7 +13,7 @@ from ._late import read
 from ._losses import row_losses
 
 # Bounds the memory of hidden activations: rows times neurons of one batch of predictions.
-_BATCH_CELLS = 2**21
+_BATCH_CELLS = 2**19
 GELU_SLOPE = 1.702  # of the sigmoid in GELU, by Hendrycks and Gimpel, arXiv 1606.08415
 
 

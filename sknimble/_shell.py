@@ -160,16 +160,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         begin = not (self.warm_start and self._is_begun())
         self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
+        metadata = {} if sample_weight is None else {"sample_weight": weight}
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
         if not max_iter:
             return self
         rows = self._encode(X, y, weight, begin=begin)
+        del weight  # `rows` has its own
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
         training = self._start(
             *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
             anneal=not self.warm_start,
         )  # fmt: skip
-        metadata = {} if sample_weight is None else {"sample_weight": weight}
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
         return self._publish(training, history)
 
@@ -219,6 +220,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return y as an array and float weights, checked against X."""
         y = self._check_target(y, name)
         check_consistent_length(X, y)
+        if sample_weight is None:
+            return y, np.broadcast_to(1.0, len(y))
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("all sample weights are zero; at least one weight must be positive")
@@ -280,6 +283,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
         """Return the training of all networks, from the beginning or from where they stand."""
+        from ._start import without_units
+
         k, n = self.n_estimators, len(target)
         if begin:
             rng = check_random_state(self.random_state)
@@ -294,8 +299,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "published": self._networks, "progress": self._progress, "epoch": self.n_iter_
         }  # fmt: skip
         return self._launch(
-            Z, self._loss.encode(target), np.broadcast_to(weight, (k, n)), held_out,
-            seeds=seeds, row_seed=row_seed, sizes=self._sizes, size_penalty=self.size_penalty,
+            Z, without_units(self._loss.encode(target), Z.dtype),
+            np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
+            sizes=self._sizes, size_penalty=self.size_penalty,
             batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,
             validation=validation, **past,
         )  # fmt: skip

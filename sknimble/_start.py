@@ -32,7 +32,7 @@ def start_training(
     X : ndarray, CSR matrix or LateMatrix of shape (n, d)
         Encoded inputs; their dtype is the one computed in.
     target : ndarray of shape (n, o) or (K, n, o) or (F, n, o)
-        Encoded targets: the same for all networks, or those of each.
+        Encoded targets, `without_units`: the same for all networks, or those of each.
     loss : object
         A fitted loss.
     weight : ndarray of shape (K, n) or (F, n)
@@ -74,10 +74,11 @@ def start_training(
     """
     k, d, o = len(seeds), X.shape[1], target.shape[-1]
     fold = np.arange(k) if fold is None else np.asarray(fold)
-    target = _without_units(target, X.dtype)
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
     scale, share = normalisers(loss, target, weight, fold)
-    train_weight = weight if held_out is None else np.where(held_out, 0.0, weight)
+    if ((weight == 0.0) | (weight == weight.max())).all():
+        weight = weight > 0.0  # a byte a row says as much
+    trains = None if held_out is None else ~held_out
     if published is not None and max(network.n_hidden for network in published) > max_size:
         published = [network.truncated(min(network.n_hidden, max_size)) for network in published]
         progress = None
@@ -86,10 +87,9 @@ def start_training(
         gain=GAIN, dtype=_torch_dtype(X), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, plain(X, n_plain), target, train_weight, loss, fold)
+        start_linear(networks, plain(X, n_plain), target, weight, loss, fold, trains)
+    train, group = _training_rows(X, target, weight, fold, trains, device)
     parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
-    train, group = _training_rows(X, target, train_weight, fold, device)
-    del train_weight  # K numbers a row, of which training needs no copy
     if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
         scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
     options["learning_rate"] = options["learning_rate"] * share
@@ -140,9 +140,9 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
         )
 
 
-def start_linear(networks, X, target, weight, loss, fold):
+def start_linear(networks, X, target, weight, loss, fold, chosen=None):
     """Start every linear path at the linear model of its rows; equal rows share one fit."""
-    for members, rows, own_target in _groups(weight, target, fold):
+    for members, rows, own_target in _groups(weight, target, fold, chosen):
         used = thin(X, np.flatnonzero(rows))
         data = read(X, used), own_target[used], rows[used]
         wide = sp.issparse(X) and len(used) < ROWS_PER_COLUMN * X.shape[1]
@@ -183,17 +183,29 @@ def normalisers(loss, target, weight, fold):
     return found if np.ptp(found) else float(found[0]), worth / found
 
 
-def _groups(weight, target, fold):
-    """Return networks with equal row weights and targets: members, weights, target of each."""
+def _groups(weight, target, fold, chosen=None):
+    """Yield networks with equal row weights and targets: members, weights, target of each.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (F, n)
+    target : ndarray of shape (n, o) or (F, n, o)
+    fold : ndarray of int, shape (K,)
+    chosen : ndarray of bool, shape (F, n), or None
+        The rows that count, all by default.
+    """
+
+    def rows(number):
+        # Made again when asked for: of many rows, those of all networks are much to keep.
+        return weight[number] if chosen is None else weight[number] * chosen[number]
+
     groups = {}
     for number in np.unique(fold):
-        rows, own_target = weight[number], target if target.ndim == 2 else target[number]
-        key = _digest(rows), _digest(own_target) if target.ndim == 3 else None
-        groups.setdefault(key, ([], rows, own_target))[0].append(number)
-    return [
-        (np.flatnonzero(np.isin(fold, numbers)), rows, own_target)
-        for numbers, rows, own_target in groups.values()
-    ]
+        own_target = None if target.ndim == 2 else _digest(target[number])
+        groups.setdefault((_digest(rows(number)), own_target), []).append(number)
+    for numbers in groups.values():
+        own_target = target if target.ndim == 2 else target[numbers[0]]
+        yield np.flatnonzero(np.isin(fold, numbers)), rows(numbers[0]), own_target
 
 
 def _digest(array):
@@ -201,19 +213,18 @@ def _digest(array):
     return hashlib.blake2b(np.ascontiguousarray(array)).digest()
 
 
-def _training_rows(X, target, weight, fold, device):
+def _training_rows(X, target, weight, fold, chosen, device):
     """Return the rows of every group of networks, and which group each network is in."""
-    groups, group = _groups(weight, target, fold), np.empty(len(fold), dtype=int)
-    for number, (members, _, _) in enumerate(groups):
+    group, weights, targets = np.empty(len(fold), dtype=int), [], []
+    for number, (members, rows, own_target) in enumerate(_groups(weight, target, fold, chosen)):
         group[members] = number
-    if len(groups) < len(weight):
-        weight = np.stack([rows for _, rows, _ in groups])
-    if target.ndim == 3:
-        target = np.stack([own_target for _, _, own_target in groups])
-    return make_rows(X, target, weight, device), group
+        weights.append(rows)
+        targets.append(own_target)
+    target = target if target.ndim == 2 else np.stack(targets)
+    return make_rows(X, target, np.stack(weights), device), group
 
 
-def _without_units(target, dtype):
+def without_units(target, dtype):
     """Return encoded targets without their last bits, in which the units of y leave a trace."""
     return target.clip(-FARTHEST, FARTHEST).astype(np.float32).astype(dtype)
 
@@ -224,13 +235,14 @@ def _torch_dtype(X):
 
 
 def make_rows(X, target, weight, device):
-    """Return as tensors the rows that any group of networks weighs, with weights of mean 1.
+    """Return as tensors the rows that any group of networks weighs.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, d)
     target : ndarray of shape (n, o) or (groups, n, o)
     weight : ndarray of shape (groups, n)
+        If all are equal there are none.
     device : str
 
     Returns
@@ -241,10 +253,9 @@ def make_rows(X, target, weight, device):
     used = weight.any(axis=0)
     if not used.all():
         X, target, weight = X[used], target[..., used, :], weight[:, used]
-    weight = weight / weight.mean(axis=1, keepdims=True)
     target = torch.as_tensor(target.astype(X.dtype), device=device)
-    uniform = np.ptp(weight) == 0.0
-    weight = None if uniform else torch.as_tensor(weight).to(target)
+    uniform = (weight == weight[0, 0]).all()
+    weight = None if uniform else torch.as_tensor(weight, device=device)
     if isinstance(X, LateMatrix):
         return Rows(X.add_ones(), target, weight)
     if sp.issparse(X):
@@ -260,13 +271,18 @@ def _held_out_parts(X, target, weight, held_out, fold, validation, device):
     """Return the judging rows, one part for all networks that share them."""
     if validation is not None:
         X, target, rows = validation
-        target = _without_units(target, X.dtype)
-        return [(np.arange(len(fold)), make_rows(X, target, rows[None], device))]
+        target = without_units(target, X.dtype)
+        return [(np.arange(len(fold)), _judging_rows(X, target, rows, device))]
     if held_out is None:
         return []
-    judging = np.where(held_out, weight, 0.0)
     return [
-        (members, make_rows(X, own_target, rows[None], device))
-        for members, rows, own_target in _groups(judging, target, fold)
+        (members, _judging_rows(X, own_target, rows, device))
+        for members, rows, own_target in _groups(weight, target, fold, held_out)
         if rows.any()
     ]
+
+
+def _judging_rows(X, target, weight, device):
+    """Return as tensors the rows of one group, their weights 1 on average."""
+    weight = np.divide(weight, weight[weight > 0.0].mean(), dtype=X.dtype)
+    return make_rows(X, target, weight[None], device)

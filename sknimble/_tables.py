@@ -234,7 +234,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Return what `transform` does, for a table that `validate_table` has returned."""
         if self.scaler_ is not None:
             return self._encode_sparse(X)
-        return self._in_blocks(X, self.n_features_out_, self.expand)
+        return self._in_blocks(self._gather(X), self.n_features_out_, self.expand)
 
     def _encode_sparse(self, X):
         """Return the matrix of a table that was sparse when fitted."""
@@ -258,11 +258,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_codes)
+        ndarray or CodedWhenRead of shape (n_samples, n_codes)
             Numbers in units of their scale, gaps, and numbers of levels: about as wide as X.
+            An array of numbers is not copied: its rows are coded when they are read.
         """
+        columns = self._gather(X)
+        if columns[0] is X:
+            return CodedWhenRead(self, X)
         n_codes = self.numbers_.n_plain + len(self.levels_)
-        return self._in_blocks(X, n_codes, lambda codes: codes)
+        return self._in_blocks(columns, n_codes, lambda codes: codes)
 
     def expand(self, codes, *, pieces=True, with_ones=False):
         """Return the matrix of coded rows.
@@ -292,12 +296,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         out[width:] = 1.0
         return out.T
 
-    def _in_blocks(self, X, width, make):
-        """Return what ``make`` makes of the codes of X, of this width, a few rows at a time."""
-        columns = self._gather(X)
-        out = np.empty((X.shape[0], width), dtype=self.dtype)
+    def _in_blocks(self, columns, width, make):
+        """Return what ``make`` makes of all codes, of this width, a few rows at a time."""
+        out = np.empty((len(columns[0]), width), dtype=self.dtype)
         for rows in gen_batches(len(out), max(1, _BLOCK // max(1, width))):
-            out[rows] = make(self._code(columns, rows))
+            out[rows] = make(self.code(*(table[rows] for table in columns)))
         return out
 
     def _gather(self, X):
@@ -310,10 +313,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             levels[:, k] = self.levels_[k].code(_values(_column(X, j)))
         return numbers, levels
 
-    def _code(self, columns, rows):
-        """Return the codes of some of the rows that `_gather` has returned."""
-        numbers, levels = (table[rows] for table in columns)
-        return np.hstack([self.numbers_.code(numbers), levels]).astype(self.dtype, copy=False)
+    def code(self, numbers, *levels):
+        """Return the codes of numbers as they came and of numbers of levels."""
+        return np.hstack([self.numbers_.code(numbers), *levels]).astype(self.dtype, copy=False)
 
     @property
     def feature_names_out_(self):
@@ -331,6 +333,27 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         return tags
 
 
+class CodedWhenRead:
+    """An array of numbers that is read as codes; it is not copied.
+
+    Parameters
+    ----------
+    table : TableEncoder
+        Fitted to columns of numbers only.
+    numbers : ndarray of shape (n, n_features)
+    """
+
+    def __init__(self, table, numbers):
+        self.table, self.numbers, self.dtype = table, numbers, np.dtype(table.dtype)
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def take(self, rows, axis=0):
+        """Return the codes of the rows at some positions."""
+        return self.table.code(self.numbers.take(rows, axis))
+
+
 class _Numbers:
     """Columns of numbers: where each is centred, its scale, its gaps and its knots."""
 
@@ -345,7 +368,7 @@ class _Numbers:
         self.scale = np.array([scale for _, scale, _ in summaries])
         self.knots = [np.unique(_in_units(knots, center, scale)).astype(np.float64)
                       for center, scale, knots in summaries]  # fmt: skip
-        n_missing = np.isnan(table).sum(axis=0)
+        n_missing = np.array([np.isnan(column).sum() for column in table.T], dtype=int)
         # an indicator of a column that is always missing would say nothing
         self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
         self.n_plain = len(self.names) + len(self.incomplete)
@@ -604,7 +627,8 @@ def _gather_numbers(X, indices):
         table = np.empty((X.shape[0], len(indices)), dtype=np.float32 if single else np.float64)
         for k, j in enumerate(indices):
             table[:, k] = _as_floats(_column(X, j), names[j])
-    infinite = np.flatnonzero(np.isinf(table).any(axis=0))
+    ends = np.fmin.reduce(table), np.fmax.reduce(table)
+    infinite = np.flatnonzero(np.isinf(ends).any(axis=0))
     if len(infinite):
         raise ValueError(
             f"Input X contains infinity or a value too large for {table.dtype!r} in column "
@@ -674,18 +698,14 @@ def _summarise(values, weight, fewest, most):
     present = ~np.isnan(values)
     weight = None if weight is None else weight[present]
     values, weight = _sort(values[present], weight)  # float32 takes half the time
-    values = values.astype(np.float64)
+    values = values.astype(np.float64, copy=False)
     if not len(values):
         return 0.0, np.inf, np.empty(0)
     n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
     center = float(_quantiles(values, weight, 0.5))
     if n_distinct == 1:
         return center, np.inf, np.empty(0)
-    away = values != center
-    distance = np.abs(values[away] - center)
-    # two runs in order, which a stable sort merges in one pass
-    weight_away = None if weight is None else weight[away]
-    typical = _quantiles(*_sort(distance, weight_away, kind="stable"), 0.5)
+    typical = _typical_distance(values, weight, center)
     knots = np.empty(0)
     if most > 0 and n_distinct > _FEW_VALUES:
         most = min(most, max(fewest, n_distinct // _VALUES_PER_PIECE))
@@ -695,6 +715,17 @@ def _summarise(values, weight, fewest, most):
     return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
 
 
+def _typical_distance(ordered, weight, center):
+    """Return the median distance from the centre among values other than the centre."""
+    away = ordered != center
+    distance = ordered[away]
+    distance -= center
+    np.abs(distance, out=distance)
+    weight = None if weight is None else weight[away]
+    # two runs in order, which a stable sort merges in one pass
+    return _quantiles(*_sort(distance, weight, kind="stable"), 0.5)
+
+
 def _knots(ordered, weight, fewest, most):
     """Return as few quantiles of a column as draw its distribution to within a twentieth.
 
@@ -702,14 +733,18 @@ def _knots(ordered, weight, fewest, most):
     chosen. No value counts for more than one piece, or a column of mostly zeros would have most of
     its knots at zero.
     """
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    weight = np.ones(len(ordered)) if weight is None else weight
-    mass = np.add.reduceat(weight, starts)
-    mass = np.minimum(mass, mass.sum() / most)
+    first = np.append(True, ordered[1:] != ordered[:-1])  # of the rows that share a value
+    starts = np.flatnonzero(first)
+    if weight is None:
+        mass = np.diff(starts, append=len(ordered)).astype(float)
+    else:
+        mass = np.add.reduceat(weight, starts)
+    del starts
+    np.minimum(mass, mass.sum() / most, out=mass)
     levels = np.linspace(0.0, 1.0, 33)
-    quantiles = _quantiles(ordered[starts], mass, levels)
-    values, first = np.unique(quantiles, return_index=True)
-    share = levels[first]  # below each: where many rows share a value, a jump from it to the next
+    quantiles = _quantiles(ordered[first], mass, levels)
+    values, lowest = np.unique(quantiles, return_index=True)
+    share = levels[lowest]  # below each: where many rows share a value, a jump from it to the next
     even = np.linspace(0, len(levels) - 1, fewest + 1, dtype=int)
     chosen = np.unique(np.searchsorted(values, quantiles[even]))
     while len(chosen) <= most:
@@ -721,9 +756,10 @@ def _knots(ordered, weight, fewest, most):
 
 
 def _sort(values, weight, kind="quicksort"):
-    """Return values in order, and their weights."""
+    """Return values in order, which they now are where there are no weights, and the weights."""
     if weight is None:
-        return np.sort(values, kind=kind), None
+        values.sort(kind=kind)
+        return values, None
     order = np.argsort(values, kind=kind)
     return values[order], weight[order]
 
@@ -733,8 +769,9 @@ def _quantiles(ordered, weight, levels):
 
     This is the quantile for which repeating a row and doubling its weight are the same.
     """
-    below = np.arange(1, len(ordered) + 1) if weight is None else np.cumsum(weight)
-    return ordered[np.searchsorted(below / below[-1], levels)]
+    below = np.arange(1.0, len(ordered) + 1.0) if weight is None else np.cumsum(weight)
+    below /= below[-1]
+    return ordered[np.searchsorted(below, levels)]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -746,4 +783,6 @@ def _in_units(x, center, scale):
     z = np.subtract(x, center, dtype=np.float64)
     z /= scale
     np.clip(z, -_FAR, _FAR, out=z)
-    return np.nan_to_num(z.astype(np.float32), copy=False, nan=0.0)
+    z = z.astype(np.float32)
+    np.copyto(z, 0.0, where=np.isnan(z))
+    return z

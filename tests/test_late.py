@@ -22,11 +22,23 @@ def table():
     return X, y
 
 
-@pytest.fixture
-def pair(table):
+@pytest.fixture(params=["frame", "array"])
+def pair(table, request):
     """Return the same rows, late and early."""
-    encoder = TableEncoder(encoding="piecewise").fit(table[0])
-    return LateMatrix(encoder, encoder.compress(table[0])), encoder.transform(table[0])
+    X = table[0] if request.param == "frame" else table[0].drop(columns="level").to_numpy()
+    encoder = TableEncoder(encoding="piecewise").fit(X)
+    return LateMatrix(encoder, encoder.compress(X)), encoder.transform(X)
+
+
+def test_an_array_of_numbers_is_read_and_not_copied():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    encoder = TableEncoder().fit(X)
+    lazy = LateMatrix(encoder, encoder.compress(X))
+    X[7] = X[8]
+    np.testing.assert_array_equal(read(lazy, [7]), read(lazy, [8]))
+    X[7, 0] = np.inf
+    with pytest.raises(ValueError, match="infinity .* in column 'x0'"):
+        encoder.compress(X)
 
 
 def test_it_is_the_matrix_that_the_table_makes(pair):

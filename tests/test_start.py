@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from sknimble import _start
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
-from sknimble._start import check_memory, make_rows, start_linear, start_training
+from sknimble._start import check_memory, make_rows, start_linear, start_training, without_units
 
 
 def draw_table(n_rows=60, dtype=np.float64):
@@ -31,8 +31,8 @@ def start(X, y, *, weight=None, held_out=None, validation=None, sizes=(5.0,), ma
         "rng": np.random.RandomState(0),
     }  # fmt: skip
     return start_training(
-        X, loss.encode(y), loss, weight=weight, held_out=held_out, validation=validation,
-        sizes=np.array(sizes), max_size=max_size, **(options | more),
+        X, without_units(loss.encode(y), X.dtype), loss, weight=weight, held_out=held_out,
+        validation=validation, sizes=np.array(sizes), max_size=max_size, **(options | more),
     )  # fmt: skip
 
 
@@ -56,12 +56,14 @@ def test_equal_weights_are_no_weights():
     assert make_rows(X, y, np.full((2, len(y)), 3.0), "cpu").weight is None
 
 
-def test_weights_of_every_network_have_mean_one():
+def test_weights_of_the_rows_that_judge_have_mean_one():
     X, y = draw_table()
-    weight = np.random.default_rng(0).exponential(size=(3, len(y)))
-    rows = make_rows(X, y, weight, "cpu")
-    np.testing.assert_allclose(rows.weight.mean(dim=1), 1.0)
-    np.testing.assert_allclose(rows.weight / rows.weight[:, :1], weight / weight[:, :1])
+    weight = np.random.default_rng(0).exponential(size=(2, len(y)))
+    held_out = np.arange(len(y)) % 4 == np.array([[0], [1]])
+    training = start(X, y, weight=weight, held_out=held_out, sizes=(5.0, 5.0))
+    for member, (_, rows) in enumerate(training.judges.parts):
+        own = weight[member, held_out[member]]
+        np.testing.assert_allclose(rows.weight[0], own / own.mean())
 
 
 def test_rows_that_no_network_weighs_are_left_out():
