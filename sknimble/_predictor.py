@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
-from sklearn.utils import _safe_indexing
 
 from ._late import read
 from ._losses import row_losses
@@ -182,15 +181,16 @@ def _affine(X, weights):
     return z
 
 
-def predict_batches(networks, X, encode, combine):
+def predict_batches(networks, n_rows, read_rows, combine):
     """Predict in batches of rows, so that memory does not grow beyond the output.
 
     Parameters
     ----------
     networks : list of FittedNetwork
-    X : DataFrame, ndarray or CSR matrix of shape (n, n_features)
-    encode : callable
-        Takes some rows of X, returns an ndarray or CSR matrix of shape (., n_inputs).
+    n_rows : int
+        n.
+    read_rows : callable
+        Takes a slice of the rows, returns an ndarray or CSR matrix of shape (., n_inputs).
     combine : callable
         Takes the list of raw outputs of a batch, one per network, returns its predictions.
 
@@ -201,7 +201,7 @@ def predict_batches(networks, X, encode, combine):
     width = max(1, *(max(n.n_hidden, *n.linear.shape) for n in networks))
     rows = max(1, _BATCH_CELLS // width)
     parts = []
-    for start in range(0, X.shape[0], rows):
-        part = encode(_safe_indexing(X, slice(start, start + rows)))
+    for start in range(0, n_rows, rows):
+        part = read_rows(slice(start, start + rows))
         parts.append(combine([network.raw(part) for network in networks]))
     return np.concatenate(parts)

@@ -11,7 +11,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._continue import all_or_nothing
+from ._late import read
 from ._losses import REGRESSION_LOSSES, Quantile
+from ._noise import learn_noise, noise_at
+from ._predictor import predict_batches
 from ._shell import NimbleBase, check_outputs, takes_pieces
 
 LARGEST_TARGET = 1e150
@@ -188,6 +191,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
+    _noise = None  # of y, where rows were held out
+
     def __init__(
         self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=None,
         max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=3,
@@ -278,6 +283,21 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         """Return None: there are no classes."""
         return None
 
+    def _look_back(self, Z, target, weight, judged):
+        """Learn the noise of y on the rows that judged the networks."""
+        self._noise = None
+        if judged is None or isinstance(self._loss, Quantile):
+            return
+        parts = []
+        for member, mask in enumerate(judged):
+            rows = np.flatnonzero(mask & (weight > 0.0))
+            each = predict_batches(
+                self._networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]), self._decoded
+            )
+            square = (target[rows] - each[..., member]) ** 2
+            parts.append((each.mean(axis=-1), square - each.var(axis=-1), weight[rows]))
+        self._noise = learn_noise(*map(np.concatenate, zip(*parts, strict=True)))
+
     def predict(self, X, return_std=False):
         """Predict targets.
 
@@ -285,7 +305,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         return_std : bool, default=False
-            Return also how far the networks are apart.
+            Return also how far y may be from it.
 
         Returns
         -------
@@ -293,23 +313,36 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
             In the units of y. With a list of quantiles: (n_samples, n_quantiles), columns in
             the order of the list, never crossing.
         std : ndarray of float64, shaped as ``y``
-            Standard deviation of the networks' predictions, in the units of y. Only with
-            ``return_std``. It tells where the networks know little, not the noise of y.
+            Standard deviation of y, in the units of y. Only with ``return_std``. Its square is
+            the variance of the networks' predictions plus that of the noise of y, which is learned
+            from the rows held out as a function of the prediction; where none were, or quantiles
+            are predicted, the noise is not in it.
 
         Raises
         ------
         ValueError
-            If a single network is asked for a standard deviation.
+            If a single network with no rows held out is asked for a standard deviation.
         """
         if not return_std:
             y = self._predict(X, self._decoded_mean)
             return y[:, 0] if self._is_flat() else y
         check_is_fitted(self)
-        if len(self._networks) == 1:
-            raise ValueError("return_std=True needs n_estimators=2 or more, this has 1")
-        both = self._predict(X, self._decoded_mean_and_std)
-        y, std = both[..., 0], both[..., 1]
+        if self._noise is None and len(self._networks) == 1:
+            raise ValueError(
+                "return_std=True needs rows held out, which tell the noise of y, or "
+                "n_estimators=2 or more, this has 1"
+            )
+        both = self._predict(X, self._decoded_mean_and_variance)
+        y, variance = both[..., 0], both[..., 1]
+        if self._noise is not None:
+            variance = variance + noise_at(self._noise, y)
+        std = np.sqrt(variance)
         return (y[:, 0], std[:, 0]) if self._is_flat() else (y, std)
+
+    def _decoded_mean_and_variance(self, raws):
+        """Return mean and variance of the networks' decoded outputs, side by side."""
+        decoded = self._decoded(raws)
+        return np.stack([decoded.mean(axis=-1), decoded.var(axis=-1)], axis=-1)
 
     def _is_flat(self):
         """Tell whether one number is predicted per row."""

@@ -131,6 +131,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _strata(self, y):
         """Return what a held-out part keeps the shares of, or None."""
 
+    def _look_back(self, Z, target, weight, judged):
+        """Learn from the rows that judged the fitted networks, by default nothing.
+
+        ``judged`` has a mask of rows per network, or one of explicit rows, or is None.
+        """
+
     # ------------------------------------------------------------------ fit
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
@@ -172,7 +178,13 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             anneal=not self.warm_start,
         )  # fmt: skip
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
-        return self._publish(training, history)
+        self._publish(training, history)
+        if validation is not None:
+            self._look_back(*validation, np.ones((1, len(validation[1])), dtype=bool))
+        else:
+            judged = self._held_out_of and self._hold_out(rows[1], begin=False)
+            self._look_back(*rows, judged)
+        return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
         """Make one pass over the rows, the first of all or one more."""
@@ -277,7 +289,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError("X_val and y_val must be given together")
         X_val = validate_table(self, X_val, reset=False)
         y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, "y_val")
-        target = self._loss.encode(self._apply_target(y_val, "y_val"))
+        target = self._apply_target(y_val, "y_val")
         Z = encode_early_or_late(self._table, X_val)
         return Z, target, self._reweight(y_val, weight)
 
@@ -295,6 +307,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if validation is None and hold_out and self._stops_early(n):
             held_out = self._hold_out(target, begin=begin)
         self._held_out_of = None if held_out is None else n
+        if validation is not None:
+            Z_val, target_val, weight_val = validation
+            validation = Z_val, self._loss.encode(target_val), weight_val
         past = {} if begin else {
             "published": self._networks, "progress": self._progress, "epoch": self.n_iter_
         }  # fmt: skip
@@ -447,16 +462,19 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return ``combine`` of the raw outputs of all networks, batch by batch."""
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-        return predict_batches(self._networks, X, self._table.encode, combine)
+
+        def read_rows(rows):
+            return self._table.encode(_safe_indexing(X, rows))
+
+        return predict_batches(self._networks, X.shape[0], read_rows, combine)
+
+    def _decoded(self, raws):
+        """Return the decoded outputs of all networks, shape (n, o, K)."""
+        return np.stack([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=-1)
 
     def _decoded_mean(self, raws):
         """Return the mean over the networks of their decoded outputs."""
         return np.mean([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=0)
-
-    def _decoded_mean_and_std(self, raws):
-        """Return mean and standard deviation of the networks' decoded outputs, side by side."""
-        decoded = [self._loss.decode(raw.astype(np.float64)) for raw in raws]
-        return np.stack([np.mean(decoded, axis=0), np.std(decoded, axis=0)], axis=-1)
 
     # ------------------------------------------------------------------ smaller and fewer
     @property

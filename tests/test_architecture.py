@@ -35,6 +35,7 @@ ORDER = [
     "_predictor",
     "_late",
     "_losses",
+    "_noise",
     "_continue",
     "_history",
     "_size",

@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV
 
 from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble._noise import noise_at
 
 SHORT = {"max_iter": 25, "tol": 0.5, "random_state": 0, "encoding": "none", "size_penalty": 1e-3}
 ESTIMATORS = [NimbleRegressor, NimbleClassifier]
@@ -113,13 +114,74 @@ def test_their_number_can_be_searched(Estimator):
     assert len(search.best_estimator_.estimators_) == search.best_params_["n_estimators"]
 
 
-# ------------------------------------------------------------------ how far they are apart
-def test_the_standard_deviation_is_that_of_the_networks():
+# ------------------------------------------------------------------ how far y may be
+def test_the_variance_is_that_of_the_networks_and_of_the_noise():
     model, X, _ = fitted(NimbleRegressor)
     mean, std = model.predict(X, return_std=True)
     each = [one.predict(X) for one in model.estimators_]
     np.testing.assert_array_equal(mean, model.predict(X))
+    noise = noise_at(model._noise, mean[:, None])[:, 0]
+    np.testing.assert_allclose(std**2, np.var(each, axis=0) + noise, rtol=1e-10)
+
+
+def test_without_held_out_rows_it_is_that_of_the_networks():
+    model, X, _ = fitted(NimbleRegressor, early_stopping=False)
+    each = [one.predict(X) for one in model.estimators_]
+    _, std = model.predict(X, return_std=True)
     np.testing.assert_allclose(std, np.std(each, axis=0), rtol=1e-10, atol=1e-12)
+
+
+def noisy(n_rows, seed):
+    """Return a slope whose noise grows from 0.1 to 1.1 along it, and the noise."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(size=(n_rows, 1))
+    noise = 0.1 + X[:, 0]
+    return X, 5.0 * X[:, 0] + noise * rng.normal(size=n_rows), noise
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+@pytest.mark.parametrize("n_estimators", [1, 3])
+def test_the_standard_deviation_is_that_of_y(n_estimators, explicit):
+    X, y, _ = noisy(1500, 0)
+    X_val, y_val, _ = noisy(500, 1)
+    rows = {"X_val": X_val, "y_val": y_val} if explicit else {}
+    X_new, y_new, noise = noisy(2000, 2)
+    model = NimbleRegressor(n_estimators=n_estimators, **SHORT).fit(X, y, **rows)
+    mean, std = model.predict(X_new, return_std=True)
+    assert (np.abs(y_new - mean) <= 2.0 * std).mean() > 0.92
+    assert 0.85 < np.mean((y_new - mean) ** 2) / np.mean(std**2) < 1.15
+    low, high = X_new[:, 0] < 0.2, X_new[:, 0] > 0.8
+    np.testing.assert_allclose(std[low].mean(), noise[low].mean(), rtol=0.35)
+    np.testing.assert_allclose(std[high].mean(), noise[high].mean(), rtol=0.35)
+
+
+def test_rows_of_no_weight_do_not_tell_the_noise():
+    X, y, _ = noisy(300, 0)
+    X_val, y_val, _ = noisy(200, 1)
+    wrong = np.where(np.arange(200) % 2, 100.0, y_val)
+    weight = (np.arange(200) % 2 == 0).astype(float)
+    half = {"X_val": X_val[::2], "y_val": y_val[::2]}
+    whole = {"X_val": X_val, "y_val": wrong, "sample_weight_val": weight}
+    stds = [NimbleRegressor(**SHORT).fit(X, y, **rows).predict(X, return_std=True)[1]
+            for rows in (half, whole)]  # fmt: skip
+    np.testing.assert_allclose(*stds, rtol=1e-5)
+
+
+def test_the_noise_of_a_later_fit_replaces_that_of_the_first():
+    X, y, _ = noisy(300, 0)
+    model = NimbleRegressor(warm_start=True, **SHORT).fit(X, y)
+    model.set_params(max_iter=30).fit(X, 10.0 * y)
+    _, std = model.predict(X, return_std=True)
+    assert np.mean(std) > 2.0
+
+
+def test_the_noise_is_saved():
+    model, X, _ = fitted(NimbleRegressor)
+    loaded = pickle.loads(pickle.dumps(model))
+    for found, expected in zip(
+        loaded.predict(X, return_std=True), model.predict(X, return_std=True), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_the_standard_deviation_has_the_units_of_y():
@@ -143,8 +205,8 @@ def test_there_is_a_standard_deviation_for_every_output(parameters, width):
     assert (std >= 0).all()
 
 
-def test_a_single_network_has_no_standard_deviation():
-    model, X, _ = fitted(NimbleRegressor, n_estimators=1)
+def test_a_single_network_that_held_nothing_out_has_no_standard_deviation():
+    model, X, _ = fitted(NimbleRegressor, n_estimators=1, early_stopping=False)
     with pytest.raises(ValueError, match="n_estimators=2 or more"):
         model.predict(X, return_std=True)
 

@@ -132,8 +132,9 @@ def test_batches_of_rows_give_what_all_rows_give(monkeypatch, make, cells):
     learner, X = make_learner(), draw_rows()
     networks = [publish(learner, 11), publish(learner, 4)]
     monkeypatch.setattr(_predictor, "_BATCH_CELLS", cells)
+    rows = make(X)
     found = predict_batches(
-        networks, make(X), lambda rows: rows, lambda raws: np.mean(raws, axis=0)
+        networks, len(X), lambda cut: rows[cut], lambda raws: np.mean(raws, axis=0)
     )
     expected = (networks[0].raw(X) + networks[1].raw(X)) / 2
     np.testing.assert_allclose(found, expected, rtol=1e-12)

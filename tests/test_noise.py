@@ -1,0 +1,52 @@
+"""Noise is what squared errors exceed the variance of the networks by, along the prediction."""
+
+import numpy as np
+import pytest
+
+from sknimble._noise import MOST_BINS, ROWS_PER_BIN, learn_noise, noise_at
+
+
+def rows(n, seed=0):
+    rng = np.random.default_rng(seed)
+    prediction = rng.uniform(size=(n, 2))
+    return prediction, prediction * [1.0, 4.0] * rng.chisquare(1, size=(n, 2)), np.ones(n)
+
+
+def test_a_variance_that_grows_with_the_prediction_is_found():
+    noise = learn_noise(*rows(40_000))
+    at = np.array([[0.2, 0.2], [0.5, 0.5], [0.8, 0.8]])
+    np.testing.assert_allclose(noise_at(noise, at), at * [1.0, 4.0], rtol=0.1)
+
+
+@pytest.mark.parametrize("n, n_bins", [(1, 1), (ROWS_PER_BIN * 3, 3), (100_000, MOST_BINS)])
+def test_more_rows_draw_it_finer(n, n_bins):
+    assert [len(at) for at, _ in learn_noise(*rows(n))] == [n_bins, n_bins]
+
+
+def test_rows_count_by_their_weight():
+    prediction, excess, _ = rows(30)
+    weight = np.random.default_rng(1).exponential(size=30)
+    noise = learn_noise(prediction, excess, weight)
+    expected = np.average(excess, axis=0, weights=weight)
+    np.testing.assert_allclose(noise_at(noise, prediction)[0], expected)
+
+
+def test_a_row_that_weighs_more_than_several_bins_leaves_none_empty():
+    prediction, excess, weight = rows(200)
+    weight[prediction[:, 0].argmax()] = 1000.0
+    found = noise_at(learn_noise(prediction, excess, weight), prediction)
+    assert np.isfinite(found).all()
+
+
+def test_it_is_never_negative_and_level_beyond_the_rows():
+    prediction, excess, weight = rows(200)
+    noise = learn_noise(prediction, excess - 1.0, weight)
+    found = noise_at(noise, np.array([[-9.0, -9.0], [0.0, 0.0], [1.0, 1.0], [9.0, 9.0]]))
+    assert (found >= 0.0).all()
+    np.testing.assert_array_equal(found[[0, 3]], found[[1, 2]])
+
+
+def test_a_constant_prediction_has_one_noise():
+    excess = np.arange(100.0)[:, None]
+    noise = learn_noise(np.ones((100, 1)), excess, np.ones(100))
+    assert np.isfinite(noise_at(noise, np.ones((3, 1)))).all()
