@@ -217,9 +217,9 @@ class Training:
         measuring = self.step % CYCLE == 0
         scouting = measuring and self.scouts
         if scouting:
-            at_end = networks.weights, rows.X, target, weight, self.end_gates
+            at_end = networks.weights, rows.X, target, weight, None
             loss_at_end = value(*at_end, self.activation, self.loss)
-        weights, out, gates = networks.weights, networks.gradient, self.end_gates
+        weights, out, gates = networks.weights, networks.gradient, None
         if self.step % 2 == 0:
             weights, out, gates = self._at_size()
         raw = gradient(weights, rows.X, target, weight, gates, self.activation, self.loss, out)
@@ -283,9 +283,8 @@ class Training:
             self.size_gates = networks.gates(networks.size)
 
     def _aim(self):
-        """Set the gates of the two ends of the windows; tell whether there are scouts."""
+        """Set the gates at N, at N + W there are none; tell whether there are scouts."""
         self.size_gates = self.networks.gates(self.networks.size)
-        self.end_gates = self.networks.gates(self.networks.end)
         self.scouts = bool((self.networks.size < self.networks.end).any())
 
     # ---------------------------------------------------------------- judging
