@@ -481,12 +481,6 @@ class GrowableNetworks:
 
     def _wake(self, member, start, stop):
         """Give fresh neurons random incoming and zero outgoing weights, and no past."""
-        for name in self.BUFFERS:
-            arrays = getattr(self, name)
-            for array in (arrays.first, *arrays.biases, *arrays.hidden):
-                array[member, start:stop] = 0.0
-            for array in (*arrays.hidden, arrays.output):
-                array[member, :, start:stop] = 0.0
         for row in range(start, stop, BLOCK):
             end = min(row + BLOCK, stop)
             rng = np.random.default_rng([self.seeds[member], row])
@@ -522,7 +516,7 @@ class GrowableNetworks:
         """Return one network's copy of a buffer, cut to its awake neurons, as numpy."""
         shapes = _shapes(1, self.end[member], self.n_inputs, self.n_outputs, self.depth)
         arrays = [
-            array[member, : shape[1], : shape[2]].cpu().numpy().copy()
+            array[member].cpu().numpy()[: shape[1], : shape[2]].copy()
             for array, shape in zip(getattr(self, name).arrays(), shapes, strict=True)
         ]
         return NetworkState(tuple(arrays), float(self.size[member]))
