@@ -179,6 +179,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )  # fmt: skip
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
         self._publish(training, history)
+        del training  # and its memory, before more is asked for
         if validation is not None:
             self._look_back(*validation, np.ones((1, len(validation[1])), dtype=bool))
         else:
@@ -658,6 +659,8 @@ def _in_single_precision(weight):
     """Return weights as float32, none that is not zero as zero."""
     if not 1e-20 < weight.max() < 1e20:  # else their sum counts, against a ridge penalty
         weight = weight / weight.max()
+    if not any(weight.strides):  # one number for all rows: they stay one
+        return np.broadcast_to(weight[:1].astype(np.float32), weight.shape)
     single, least = weight.astype(np.float32), np.finfo(np.float32).tiny
     single[(weight > 0) & (single < least)] = least
     return single
