@@ -15,6 +15,7 @@ from sknimble._network import (
     value,
     view_parameters,
 )
+from sknimble._optimizer import adamw_step
 from sknimble._size import BLOCK, gate, size_loss, size_slope, utility, window_end
 
 LOSSES = {
@@ -231,6 +232,25 @@ def test_gradient_with_all_gates_open_equals_autograd(depth, activation, sizes):
         np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_inputs", [5, 30])
+@pytest.mark.parametrize("capacity, n", [(8, 8), (12, 12), (16, 8), (16, 16), (20, 12), (24, 16)])
+def test_gradient_of_the_first_layer_is_the_same_in_every_layout(capacity, n, n_inputs):
+    networks = GrowableNetworks(
+        n_inputs, 1, 1, [float(capacity)] * 3, capacity, range(3), gain=1.0, dtype=torch.float64
+    )
+    pretend_training(networks)
+    rng = np.random.default_rng(0)
+    X = torch.tensor(rng.normal(size=(20, n_inputs)))
+    target, weight = torch.tensor(rng.normal(size=(1, 20))), torch.ones(3, 20) / 20
+    weights, out = networks.first_neurons(n)
+    gradient(weights, X, target, weight, None, "silu", SquaredError(), out)
+    leaves = copies(weights, requires_grad=True)
+    total = value(leaves, X, target, weight, None, "silu", SquaredError())
+    expected = torch.autograd.grad(total.sum(), leaves.arrays())
+    for found, exact in zip(out.arrays(), expected, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_gradient_without_neurons_equals_autograd(loss):
     loss, n_outputs = LOSSES[loss]
@@ -357,6 +377,31 @@ def test_shrinking_changes_no_prediction_of_what_remains(depth, new_sizes):
     assert networks.follow_size()
     assert networks.capacity < capacity
     np.testing.assert_allclose(raw_of(networks, X, new_sizes), before, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("settled", [None, [True, True]])
+@every_activation
+@every_depth
+def test_what_lies_beyond_the_end_is_zero_and_stays_zero(depth, activation, settled):
+    networks = make_networks([30.0, 38.0], depth)
+    X, target, weight = draw_rows(n_networks=2)
+    networks.size = np.array([3.0, 22.0])
+    networks.follow_size(settled)
+    assert networks.end[0] < networks.end[1] <= networks.capacity
+    assert networks.gates(networks.end) is None
+    networks.flat["moment2"].abs_()  # as that of squares
+    for step in (1, 2):
+        gradient(networks.weights, X, target, weight, None, activation, SquaredError(),
+                 networks.gradient)  # fmt: skip
+        adamw_step(networks, [0.1, 0.05], 0.1, step)
+    for name in networks.BUFFERS:
+        arrays = getattr(networks, name)
+        for member, end in enumerate(networks.end):
+            assert arrays.first[member, :end].any() and not arrays.first[member, end:].any()
+            for array in (*arrays.biases, *arrays.hidden):
+                assert not array[member, end:].any()
+            for array in (*arrays.hidden, arrays.output):
+                assert not array[member, :, end:].any()
 
 
 @every_depth
