@@ -387,18 +387,20 @@ def test_what_lies_beyond_the_end_is_zero_and_stays_zero(depth, activation, sett
     X, target, weight = draw_rows(n_networks=2)
     networks.size = np.array([3.0, 22.0])
     networks.follow_size(settled)
-    assert networks.end[0] < networks.end[1] <= networks.capacity
+    assert 0 < networks.end[0] < networks.end[1] <= networks.capacity
     assert networks.gates(networks.end) is None
+    before = networks.weights.first.clone()
     networks.flat["moment2"].abs_()  # as that of squares
     for step in (1, 2):
         gradient(networks.weights, X, target, weight, None, activation, SquaredError(),
                  networks.gradient)  # fmt: skip
         adamw_step(networks, [0.1, 0.05], 0.1, step)
+    for member, end in enumerate(networks.end):
+        assert (networks.weights.first[member, :end] != before[member, :end]).all()
     for name in networks.BUFFERS:
         arrays = getattr(networks, name)
         for member, end in enumerate(networks.end):
-            assert arrays.first[member, :end].any() and not arrays.first[member, end:].any()
-            for array in (*arrays.biases, *arrays.hidden):
+            for array in (arrays.first, *arrays.biases, *arrays.hidden):
                 assert not array[member, end:].any()
             for array in (*arrays.hidden, arrays.output):
                 assert not array[member, :, end:].any()
