@@ -260,10 +260,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         -------
         ndarray or CodedWhenRead of shape (n_samples, n_codes)
             Numbers in units of their scale, gaps, and numbers of levels: about as wide as X.
-            An array of numbers is not copied: its rows are coded when they are read.
+            An array of numbers is not copied if rows are whole in memory: they are coded when
+            they are read.
         """
         columns = self._gather(X)
-        if columns[0] is X:
+        if columns[0] is X and X.strides[1] == X.itemsize:
             return CodedWhenRead(self, X)
         n_codes = self.numbers_.n_plain + len(self.levels_)
         return self._in_blocks(columns, n_codes, lambda codes: codes)

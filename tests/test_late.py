@@ -34,6 +34,9 @@ def test_an_array_of_numbers_is_read_and_not_copied():
     X = np.random.default_rng(0).normal(size=(50, 3))
     encoder = TableEncoder().fit(X)
     lazy = LateMatrix(encoder, encoder.compress(X))
+    columns = encoder.compress(np.asfortranarray(X))  # whose rows lie scattered: they are copied
+    np.testing.assert_array_equal(LateMatrix(encoder, columns).toarray(), lazy.toarray())
+    assert isinstance(columns, np.ndarray)
     X[7] = X[8]
     np.testing.assert_array_equal(read(lazy, [7]), read(lazy, [8]))
     X[7, 0] = np.inf
