@@ -180,11 +180,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
         self._publish(training, history)
         del training  # and its memory, before more is asked for
-        if validation is not None:
-            self._look_back(*validation, np.ones((1, len(validation[1])), dtype=bool))
-        else:
-            judged = self._held_out_of and self._hold_out(rows[1], begin=False)
-            self._look_back(*rows, judged)
+        try:
+            if validation is not None:
+                self._look_back(*validation, np.ones((1, len(validation[1])), dtype=bool))
+            else:
+                judged = self._held_out_of and self._hold_out(rows[1], begin=False)
+                self._look_back(*rows, judged)
+        except KeyboardInterrupt:
+            warnings.warn("interrupted after training; the noise of y is not known", stacklevel=4)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV
 
-from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble import NimbleClassifier, NimbleRegressor, _regressor
 from sknimble._noise import noise_at
 
 SHORT = {"max_iter": 25, "tol": 0.5, "random_state": 0, "encoding": "none", "size_penalty": 1e-3}
@@ -165,6 +165,18 @@ def test_rows_of_no_weight_do_not_tell_the_noise():
     stds = [NimbleRegressor(**SHORT).fit(X, y, **rows).predict(X, return_std=True)[1]
             for rows in (half, whole)]  # fmt: skip
     np.testing.assert_allclose(*stds, rtol=1e-5)
+
+
+def test_an_interrupt_after_training_keeps_the_networks(monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_regressor, "learn_noise", interrupt)
+    X, y, _ = noisy(300, 0)
+    with pytest.warns(UserWarning, match="the noise of y is not known"):
+        model = NimbleRegressor(n_estimators=2, **SHORT).fit(X, y)
+    each = [one.predict(X) for one in model.estimators_]
+    np.testing.assert_allclose(model.predict(X, return_std=True)[1], np.std(each, axis=0))
 
 
 def test_the_noise_of_a_later_fit_replaces_that_of_the_first():
