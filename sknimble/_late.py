@@ -1,7 +1,7 @@
 """The matrix of a large table, made a few rows at a time, when they are read.
 
 Encoded, a table can be many times its own size: a column of numbers becomes up to nine. Where that
-would be much, rows stay codes, and each batch is expanded anew.
+would be much, rows stay codes, or an array of numbers as it came, and each batch is made anew.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
 """NimbleRegressor: numbers, counts and quantiles."""
 
+import warnings
 from numbers import Real
 
 import numpy as np
@@ -284,21 +285,33 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         """Return None: there are no classes."""
         return None
 
-    def _look_back(self, Z, target, weight, judged):
-        """Learn the noise of y on the rows that judged the networks."""
+    def _look_back(self, rows, validation):
+        """Learn the noise of y on the rows that judged the networks, if there were any."""
         self._noise = None
-        if judged is None or isinstance(self._loss, Quantile):
+        if isinstance(self._loss, Quantile):
             return
+        try:
+            if validation is not None:
+                everything = np.ones((1, len(validation[1])), dtype=bool)
+                self._noise = self._learn_noise(*validation, everything)
+            elif self._held_out_of is not None:
+                self._noise = self._learn_noise(*rows, self._hold_out(rows[1], begin=False))
+        except KeyboardInterrupt:
+            warnings.warn("interrupted after training; the noise of y is not known", stacklevel=5)
+
+    def _learn_noise(self, Z, target, weight, judged):
+        """Return the noise of y, learned from the rows that judged each network, a mask each."""
         parts = []
         for member, mask in enumerate(judged):
             rows = np.flatnonzero(mask & (weight > 0.0))
             rows = rows[:: -(-len(rows) // NOISE_ROWS)]  # evenly spaced, if they are many
             each = predict_batches(
-                self._networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]), self._decoded
-            )
-            square = (target[rows] - each[..., member]) ** 2
-            parts.append((each.mean(axis=-1), square - each.var(axis=-1), weight[rows]))
-        self._noise = learn_noise(*map(np.concatenate, zip(*parts, strict=True)))
+                self._networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]),
+                lambda raws: self._decoded(raws).swapaxes(0, 1),
+            )  # fmt: skip
+            square = (target[rows] - each[:, member]) ** 2
+            parts.append((each.mean(axis=1), square - each.var(axis=1), weight[rows]))
+        return learn_noise(*map(np.concatenate, zip(*parts, strict=True)))
 
     def predict(self, X, return_std=False):
         """Predict targets.
@@ -344,7 +357,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     def _decoded_mean_and_variance(self, raws):
         """Return mean and variance of the networks' decoded outputs, side by side."""
         decoded = self._decoded(raws)
-        return np.stack([decoded.mean(axis=-1), decoded.var(axis=-1)], axis=-1)
+        return np.stack([decoded.mean(axis=0), decoded.var(axis=0)], axis=-1)
 
     def _is_flat(self):
         """Tell whether one number is predicted per row."""

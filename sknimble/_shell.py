@@ -131,11 +131,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _strata(self, y):
         """Return what a held-out part keeps the shares of, or None."""
 
-    def _look_back(self, Z, target, weight, judged):
-        """Learn from the rows that judged the fitted networks, by default nothing.
-
-        ``judged`` has a mask of rows per network, or one of explicit rows, or is None.
-        """
+    def _look_back(self, rows, validation):
+        """Learn from the rows that judged the fitted networks, by default nothing."""
 
     # ------------------------------------------------------------------ fit
     @all_or_nothing
@@ -180,14 +177,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
         self._publish(training, history)
         del training  # and its memory, before more is asked for
-        try:
-            if validation is not None:
-                self._look_back(*validation, np.ones((1, len(validation[1])), dtype=bool))
-            else:
-                judged = self._held_out_of and self._hold_out(rows[1], begin=False)
-                self._look_back(*rows, judged)
-        except KeyboardInterrupt:
-            warnings.warn("interrupted after training; the noise of y is not known", stacklevel=4)
+        self._look_back(rows, validation)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
@@ -313,7 +303,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._held_out_of = None if held_out is None else n
         if validation is not None:
             Z_val, target_val, weight_val = validation
-            validation = Z_val, self._loss.encode(target_val), weight_val
+            target_val = without_units(self._loss.encode(target_val), Z_val.dtype)
+            validation = Z_val, target_val, weight_val
         past = {} if begin else {
             "published": self._networks, "progress": self._progress, "epoch": self.n_iter_
         }  # fmt: skip
@@ -473,12 +464,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return predict_batches(self._networks, X.shape[0], read_rows, combine)
 
     def _decoded(self, raws):
-        """Return the decoded outputs of all networks, shape (n, o, K)."""
-        return np.stack([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=-1)
+        """Return the decoded outputs of all networks, shape (K, n, o)."""
+        return np.stack([self._loss.decode(raw.astype(np.float64)) for raw in raws])
 
     def _decoded_mean(self, raws):
         """Return the mean over the networks of their decoded outputs."""
-        return np.mean([self._loss.decode(raw.astype(np.float64)) for raw in raws], axis=0)
+        return self._decoded(raws).mean(axis=0)
 
     # ------------------------------------------------------------------ smaller and fewer
     @property

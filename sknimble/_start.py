@@ -40,7 +40,7 @@ def start_training(
     held_out : ndarray of bool, shaped as ``weight``, or None
         Rows that judge a network instead of training it.
     validation : tuple of (X, target, weight) or None
-        Explicit rows that judge every network, in place of ``held_out``.
+        Explicit rows, targets `without_units`, that judge every network, in place of ``held_out``.
     sizes : array-like of shape (K,)
         Initial sizes.
     max_size, depth : int
@@ -201,8 +201,8 @@ def _groups(weight, target, fold, chosen=None):
 
     groups = {}
     for number in np.unique(fold):
-        own_target = None if target.ndim == 2 else _digest(target[number])
-        groups.setdefault((_digest(rows(number)), own_target), []).append(number)
+        key = _digest(rows(number)), None if target.ndim == 2 else _digest(target[number])
+        groups.setdefault(key, []).append(number)
     for numbers in groups.values():
         own_target = target if target.ndim == 2 else target[numbers[0]]
         yield np.flatnonzero(np.isin(fold, numbers)), rows(numbers[0]), own_target
@@ -271,7 +271,6 @@ def _held_out_parts(X, target, weight, held_out, fold, validation, device):
     """Return the judging rows, one part for all networks that share them."""
     if validation is not None:
         X, target, rows = validation
-        target = without_units(target, X.dtype)
         return [(np.arange(len(fold)), _judging_rows(X, target, rows, device))]
     if held_out is None:
         return []

@@ -124,6 +124,11 @@ def test_the_variance_is_that_of_the_networks_and_of_the_noise():
     np.testing.assert_allclose(std**2, np.var(each, axis=0) + noise, rtol=1e-10)
 
 
+def test_many_networks_predict_the_same_with_and_without_it():
+    model, X, _ = fitted(NimbleRegressor, n_estimators=9)
+    np.testing.assert_array_equal(model.predict(X, return_std=True)[0], model.predict(X))
+
+
 def test_without_held_out_rows_it_is_that_of_the_networks():
     model, X, _ = fitted(NimbleRegressor, early_stopping=False)
     each = [one.predict(X) for one in model.estimators_]
