@@ -11,7 +11,8 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``gradient``          derivative of ``value`` in ``raw``, shape (K, o, B)
 ``baseline``          the best constant raw output, shape (o,): its loss is what the data
                       loss is divided by, so that a constant predictor scores 1
-``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model
+``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model, for a ridge
+                      penalty of 1 or any other
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range", "exponential",
                       "sigmoid" or "softmax"
@@ -164,9 +165,10 @@ class SquaredError:
         """Return the weighted mean."""
         return np.average(target, axis=0, weights=weight)
 
-    def fit_linear(self, X, target, weight):
+    def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit ridge regression."""
-        model = Ridge().fit(X, target, sample_weight=weight)
+        rows = None if (weight == 1.0).all() else weight  # which would have X copied
+        model = Ridge(penalty).fit(X, target, sample_weight=rows)
         return model.coef_.reshape(target.shape[1], -1), np.ravel(model.intercept_)
 
 
@@ -243,7 +245,7 @@ class _Robust:
             low, high = np.where(right, middle, low), np.where(right, high, middle)
         return 0.5 * (low + high)
 
-    def fit_linear(self, X, target, weight):
+    def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit by ridge regressions that majorise the loss, then make the intercepts exact."""
         coef = np.zeros((target.shape[1], X.shape[1]))
         errors = self.baseline(target, weight) - target
@@ -253,7 +255,8 @@ class _Robust:
                 distance = np.maximum(np.abs(error), self.delta)
                 rows = weight / distance
                 rows *= weight.sum() / rows.sum()
-                model = Ridge().fit(X, target[:, j] + tilt * distance, sample_weight=rows)
+                model = Ridge(penalty)
+                model.fit(X, target[:, j] + tilt * distance, sample_weight=rows)
                 error = model.predict(X) - target[:, j]
             coef[j] = model.coef_
         return coef, self.baseline(target - X @ coef.T, weight)
@@ -367,15 +370,15 @@ class _LogLink:
         """Return the logarithm of the weighted mean."""
         return np.log(np.average(target, axis=0, weights=weight).clip(LOWEST_SHARE))
 
-    def fit_linear(self, X, target, weight):
+    def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit generalised linear models with a ridge penalty, one for every output."""
         coef, intercept = np.zeros((target.shape[1], X.shape[1])), self.baseline(target, weight)
         for j in np.flatnonzero(target.any(axis=0)):
             start = coef[j], intercept[j]
-            coef[j], intercept[j] = self._score(X, target[:, [j]], weight, start)
+            coef[j], intercept[j] = self._score(X, target[:, [j]], weight, penalty, start)
         return coef, intercept
 
-    def _score(self, X, target, weight, best):
+    def _score(self, X, target, weight, penalty, best):
         """Improve a coefficient vector and an intercept by Fisher scoring, halving bad steps.
 
         Every step is a ridge regression of a working target. McCullagh and Nelder,
@@ -385,12 +388,13 @@ class _LogLink:
         for _ in range(SCORING_ROUNDS):
             raw = np.clip(X @ best[0] + best[1], self.lowest_, self.highest_)
             rows = weight * self._information(np.exp(raw))
-            model = Ridge().fit(X, raw + target[:, 0] / np.exp(raw) - 1.0, sample_weight=rows)
+            model = Ridge(penalty)
+            model.fit(X, raw + target[:, 0] / np.exp(raw) - 1.0, sample_weight=rows)
             for share in (1.0, 0.5, 0.25, 0.125):
                 coef = best[0] + share * (model.coef_ - best[0])
                 intercept = best[1] + share * (model.intercept_ - best[1])
                 loss = _mean_loss(self, (X @ coef + intercept)[:, None], target, weight)
-                loss += 0.5 * coef @ coef / weight.sum()
+                loss += 0.5 * penalty * coef @ coef / weight.sum()
                 if loss < lowest + 1e-9:  # rounding must not decide how many steps are made
                     break
             else:
@@ -504,9 +508,9 @@ class BinaryCrossEntropy(_Probabilities):
         share = share.clip(1e-12, 1 - 1e-12)
         return np.log(share / (1.0 - share))
 
-    def fit_linear(self, X, target, weight):
+    def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit logistic regression, one label at a time."""
-        parts = [_logistic(X, column, weight) for column in target.T]
+        parts = [_logistic(X, column, weight, penalty) for column in target.T]
         return np.concatenate([c for c, _ in parts]), np.concatenate([b for _, b in parts])
 
 
@@ -531,9 +535,9 @@ class CrossEntropy(_Probabilities):
         """Return the logarithms of the class frequencies."""
         return np.log(np.average(target, axis=0, weights=weight).clip(1e-12))
 
-    def fit_linear(self, X, target, weight):
+    def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit multinomial logistic regression."""
-        coef, intercept = _logistic(X, target.argmax(axis=1), weight)
+        coef, intercept = _logistic(X, target.argmax(axis=1), weight, penalty)
         present = np.flatnonzero(target.any(axis=0))
         if len(present) == target.shape[1] and len(coef) == len(present):
             return coef, intercept
@@ -569,10 +573,10 @@ def _spread(coef, intercept, present, n_classes):
     return full, offset
 
 
-def _logistic(X, labels, weight):
+def _logistic(X, labels, weight, penalty):
     """Fit logistic regression; a single class gets a large constant logit."""
     if len(np.unique(labels)) < 2:
         return np.zeros((1, X.shape[1])), np.array([10.0 if labels[0] else -10.0])
-    model = LogisticRegression(max_iter=200, tol=1e-4)
+    model = LogisticRegression(C=1.0 / penalty, max_iter=200, tol=1e-4)
     model.fit(X, labels, sample_weight=weight)
     return model.coef_, model.intercept_

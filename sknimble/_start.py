@@ -14,11 +14,11 @@ from ._training import Training
 
 # Bytes that the buffers of all networks together may take at max_size.
 MEMORY_LIMIT = 4 * 2**30
-# A sparse table with fewer rows per column than this chooses how far its linear start shrinks.
-ROWS_PER_COLUMN = 20
+# A table with fewer rows per column than this chooses the ridge penalty of its linear start.
+ROWS_PER_COLUMN = 15
+PENALTIES = (1.0, 1e1, 1e2, 1e3, 1e4)
 GAIN = 5 / 3  # of the weights of new neurons on their inputs, which are mostly well below 1
 FARTHEST = 1e30  # target, encoded: float32 holds it
-SHRINKAGE = (1.0, 0.3, 0.1, 0.03)  # factors of X, which is what 1 / sqrt(ridge penalty) are
 
 
 def start_training(
@@ -144,29 +144,29 @@ def start_linear(networks, X, target, weight, loss, fold, chosen=None):
     """Start every linear path at the linear model of its rows; equal rows share one fit."""
     for members, rows, own_target in _groups(weight, target, fold, chosen):
         used = thin(X, np.flatnonzero(rows))
-        data = read(X, used), own_target[used], rows[used]
-        wide = sp.issparse(X) and len(used) < ROWS_PER_COLUMN * X.shape[1]
-        fit = _fit_shrunken(loss, *data) if wide else loss.fit_linear(*data)
+
+        def draw(positions, own_target=own_target, rows=rows):
+            return read(X, positions), own_target[positions], rows[positions]
+
+        few = len(used) < ROWS_PER_COLUMN * X.shape[1]
+        penalty = _best_penalty(loss, draw, used) if few else 1.0
+        fit = loss.fit_linear(*draw(used), penalty)
         for member in members:
             networks.set_linear(member, *fit)
 
 
-def _fit_shrunken(loss, X, target, weight):
-    """Return the linear model, shrunken as far as every fourth row likes it best."""
-    judging = np.arange(len(target)) % 4 == 3
+def _best_penalty(loss, draw, rows):
+    """Return the ridge penalty that every fourth row likes best of a fit to the others."""
+    judging = np.arange(len(rows)) % 4 == 3
     if not judging.any():
-        return loss.fit_linear(X, target, weight)
+        return 1.0
+    training, (X, target, weight) = draw(rows[~judging]), draw(rows[judging])
 
-    def fit(shrinkage, rows):
-        coef, intercept = loss.fit_linear(shrinkage * X[rows], target[rows], weight[rows])
-        return shrinkage * coef, intercept
+    def score(penalty):
+        coef, intercept = loss.fit_linear(*training, penalty)
+        return np.average(row_losses(loss, X @ coef.T + intercept, target), weights=weight)
 
-    def score(shrinkage):
-        coef, intercept = fit(shrinkage, ~judging)
-        raw = X[judging] @ coef.T + intercept
-        return np.average(row_losses(loss, raw, target[judging]), weights=weight[judging])
-
-    return fit(min(SHRINKAGE, key=score), slice(None))
+    return min(PENALTIES, key=score)
 
 
 def normalisers(loss, target, weight, fold):

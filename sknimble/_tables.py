@@ -52,6 +52,7 @@ _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness
 _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
 _FEWEST_PIECES = 4  # of that encoding
 _PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
+_MOST_PIECES = 2**11  # of all columns together: every piece is a weight of every neuron
 _VALUES_PER_PIECE = 8  # at least, for more pieces
 _REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
 _SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
@@ -152,7 +153,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     many more as it takes to draw the distribution function to within 0.05 by straight lines: four
     pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
     tails are heavy; and as many as that where values repeat, four rows each or more, or there is
-    no other column. A value that many rows share counts for no more than one piece, and a piece
+    no other column. All columns together have 2,048 pieces at most: with more than 256 columns of
+    numbers each has fewer, with more than 1,024 none. A value that many rows share counts for no more than one piece, and a piece
     leads from it to the next: a column that is mostly zeros is split among its other values.
 
     References
@@ -363,8 +365,10 @@ class _Numbers:
 
     def fit(self, table, weight, n_knots):
         """Learn from a table of shape (n_samples, n_numbers), NaN where a value is missing."""
-        fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // max(1, table.shape[1]))
-        summaries = [_summarise(column, weight, fewest, n_knots - 1) for column in table.T]
+        n_columns = max(1, table.shape[1])
+        fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
+        most = min(n_knots - 1, _MOST_PIECES // n_columns)
+        summaries = [_summarise(column, weight, fewest, most) for column in table.T]
         self.center = np.array([center for center, _, _ in summaries])
         self.scale = np.array([scale for _, scale, _ in summaries])
         self.knots = [np.unique(_in_units(knots, center, scale)).astype(np.float64)
@@ -708,7 +712,7 @@ def _summarise(values, weight, fewest, most):
         return center, np.inf, np.empty(0)
     typical = _typical_distance(values, weight, center)
     knots = np.empty(0)
-    if most > 0 and n_distinct > _FEW_VALUES:
+    if most > 1 and n_distinct > _FEW_VALUES:
         most = min(most, max(fewest, n_distinct // _VALUES_PER_PIECE))
         n_rows = len(values) if weight is None else weight.sum()
         fewest = most if n_rows >= _REPEATS * n_distinct else min(fewest, most)

@@ -50,17 +50,29 @@ def test_a_search_on_dask_finds_the_same_scores_to_the_last_bit(data, alone):
 
 
 def threads_of_a_fit(X, y):
-    """Return how many threads torch has after a fit, in the process where this runs."""
-    NimbleRegressor(max_iter=2, early_stopping=False).fit(X, y)
+    """Return the numbers of threads that torch has during a fit, in the process where this runs."""
     import torch
 
-    return torch.get_num_threads()
+    from sknimble._training import Training
+
+    seen, make_pass = [], Training._pass
+
+    def watched_pass(training):
+        seen.append(torch.get_num_threads())
+        return make_pass(training)
+
+    Training._pass = watched_pass
+    try:
+        NimbleRegressor(max_iter=2, early_stopping=False).fit(X, y)
+    finally:
+        Training._pass = make_pass
+    return seen
 
 
 def test_a_worker_uses_one_thread(data):
     with joblib.parallel_config("loky", n_jobs=2):
         counts = joblib.Parallel()(joblib.delayed(threads_of_a_fit)(*data) for _ in range(2))
-    assert counts == [1, 1]
+    assert counts == [[1, 1], [1, 1]]
 
 
 FORKED = """

@@ -164,9 +164,9 @@ def test_equal_rows_share_one_linear_fit():
     class Counting(SquaredError):
         calls = 0
 
-        def fit_linear(self, X, target, weight):
+        def fit_linear(self, X, target, weight, penalty=1.0):
             Counting.calls += 1
-            return super().fit_linear(X, target, weight)
+            return super().fit_linear(X, target, weight, penalty)
 
     X, y = draw_table()
     loss = Counting().fit(y, np.ones(len(y)))
@@ -243,16 +243,32 @@ def test_the_processor_is_always_there():
     assert _start.find_device("auto") in {"cpu", "cuda", "mps"}
 
 
-def test_a_wide_sparse_table_starts_at_a_linear_model_that_predicts():
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_a_wide_table_starts_at_a_linear_model_that_predicts(kind):
     # One column in a thousand matters; an ordinary ridge regression learns the others by heart.
     rng = np.random.default_rng(0)
-    X, later = (
-        sp.random_array((2000, 3000), density=0.01, rng=rng, format="csr") for _ in range(2)
-    )
-    y, y_later = (table[:, :3].sum(axis=1) + 0.3 * rng.normal(size=2000) for table in (X, later))
-    loss = SquaredError().fit(y[:, None], np.ones(2000))
+    if kind == "sparse":
+        X, later = (
+            sp.random_array((2000, 3000), density=0.01, rng=rng, format="csr") for _ in range(2)
+        )
+    else:
+        X, later = rng.normal(size=(2, 400, 300))
+    noise = 0.3 * rng.normal(size=(2, X.shape[0]))
+    y, y_later = X[:, :3].sum(axis=1) + noise[0], later[:, :3].sum(axis=1) + noise[1]
+    loss = SquaredError().fit(y[:, None], np.ones(len(y)))
     ordinary = Ridge().fit(X, y).predict(later)
     training = start(X, y[:, None], loss=loss, max_size=0, sizes=[0.0])
     linear = training.networks.weights.linear[0, 0].numpy()
     shrunken = loss.decode(later @ linear[:-1] + linear[-1])
     assert np.mean((shrunken - y_later) ** 2) < 0.9 * np.mean((ordinary - y_later) ** 2)
+
+
+def test_a_penalty_is_chosen_where_rows_are_few_and_is_one_elsewhere():
+    rng = np.random.default_rng(0)
+    for n_rows, ordinary in ((10 * _start.ROWS_PER_COLUMN, True), (40, False)):
+        X = rng.normal(size=(n_rows, 10))
+        y = rng.normal(size=n_rows)
+        linear = start(X, y[:, None], max_size=0, sizes=[0.0]).networks.weights.linear[0, 0]
+        ridge = Ridge().fit(X, (y - y.mean()) / y.std()).coef_
+        assert np.allclose(linear[:-1], ridge, rtol=1e-6) == ordinary
+        assert np.linalg.norm(linear[:-1]) <= 1.0001 * np.linalg.norm(ridge)

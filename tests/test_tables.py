@@ -365,6 +365,18 @@ def test_a_column_that_is_alone_has_all_pieces():
     assert encode(np.column_stack([x, x]), encoding="piecewise").shape[1] == 2 + 2 * 4
 
 
+@pytest.mark.parametrize(("n_columns", "n_pieces"), [(256, 8), (300, 6), (600, 3), (1024, 2)])
+def test_a_wide_table_has_few_pieces(n_columns, n_pieces):
+    values = np.linspace(0.0, 1.0, 200) ** 9
+    X = np.tile(values[:, None], n_columns)
+    assert encode(X, encoding="piecewise").shape[1] == n_columns * (1 + n_pieces)
+
+
+def test_a_very_wide_table_has_no_pieces():
+    X = np.tile(np.linspace(0.0, 1.0, 200)[:, None], 1025)
+    assert encode(X, encoding="piecewise").shape[1] == 1025
+
+
 @pytest.mark.parametrize(("n_distinct", "n_pieces"), [(600, 4), (250, 8), (48, 6), (20, 4)])
 def test_columns_whose_values_repeat_have_as_many_pieces_as_they_may(n_distinct, n_pieces):
     values = np.arange(n_distinct) / n_distinct
