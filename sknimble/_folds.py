@@ -12,7 +12,9 @@ from sklearn.model_selection import (
 )
 
 # Fewer rows than this, and a held-out part of them says little about the rest.
-EARLY_STOPPING_ROWS = 100
+EARLY_STOPPING_ROWS = 20
+# Fewer, and equal ones are merged.
+TINY_ROWS = 100
 
 
 def merge_equal_rows(X, target, weight):

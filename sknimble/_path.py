@@ -23,7 +23,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._classifier import NimbleClassifier
-from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
+from ._folds import TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late, plain, read, thin
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
@@ -187,7 +187,7 @@ class _Folds:
         weights = np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
             np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice
-        if max(map(len, trains)) < EARLY_STOPPING_ROWS:
+        if max(map(len, trains)) < TINY_ROWS:
             Z, target, weights = merge_equal_rows(model._table.encode(X), target, weights)
         else:
             Z = encode_early_or_late(model._table, X)

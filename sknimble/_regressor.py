@@ -68,8 +68,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
         gradient. The linear path does not decay.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" is all of a table of less than 100 rows, else a sixteenth of the
-        rows (in `partial_fit`, which sees them once, half of that), at least 32 and at most 256.
+        Rows per step. "auto" is a sixteenth of the rows (in `partial_fit`, which sees them once,
+        half of that), at most 256 and at least 32, or a quarter of them if that is less.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
@@ -79,7 +79,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch was best. "auto": from
-        100 rows on. Explicit validation rows in `fit` take their place. Without any, training
+        20 rows on. Explicit validation rows in `fit` take their place. Without any, training
         takes 600 steps, at least one epoch and at most `max_iter`, and the last weights count.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1. Several networks hold out one of

@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 
 from ._callbacks import NOBODY, CallbackSupportMixin
 from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
-from ._folds import EARLY_STOPPING_ROWS, held_out_masks, merge_equal_rows
+from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
@@ -250,7 +250,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if begin:
             self._fixed = self._fixed_parameters()
             self._table = self._fit_table(X, weight)
-        if len(target) < EARLY_STOPPING_ROWS:
+        if len(target) < TINY_ROWS:
             Z, target, weight = merge_equal_rows(self._table.encode(X), target, weight)
         else:
             Z = encode_early_or_late(self._table, X)
@@ -356,11 +356,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the rows per step: fewer, for more steps, if rows are not seen again."""
         if self.batch_size != "auto":
             return min(self.batch_size, n_rows)
-        return (
-            n_rows
-            if n_rows < EARLY_STOPPING_ROWS
-            else int(np.clip(n_rows // (16 if again else 32), 32, 256))
-        )
+        least = min(32, -(-n_rows // 4))
+        return int(np.clip(n_rows // (16 if again else 32), least, 256))
 
     def _run(self, training, history, X, y, metadata):
         """Train to the end, or to where a callback or Ctrl-C ends it; return all records."""

@@ -92,7 +92,8 @@ def start_training(
     parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
         scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
-    options["learning_rate"] = options["learning_rate"] * share
+    if not parts:  # where rows judge a network, they say when there is no more to learn
+        options["learning_rate"] = options["learning_rate"] * share
     training = Training(networks, loss, train, group, parts, normaliser=scale, **options)
     if published is not None:
         states = zip(published, networks.size.tolist(), strict=True)

@@ -154,8 +154,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
     tails are heavy; and as many as that where values repeat, four rows each or more, or there is
     no other column. All columns together have 2,048 pieces at most: with more than 256 columns of
-    numbers each has fewer, with more than 1,024 none. A value that many rows share counts for no more than one piece, and a piece
-    leads from it to the next: a column that is mostly zeros is split among its other values.
+    numbers each has fewer, with more than 1,024 none. A value that many rows share counts for no
+    more than one piece, and a piece leads from it to the next: a column that is mostly zeros is
+    split among its other values.
 
     References
     ----------

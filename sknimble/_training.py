@@ -302,7 +302,7 @@ class Training:
                  weight[..., cut]) for cut, part in rows.blocks()
             ]  # fmt: skip
             if self.loss.calibrated:
-                unit = torch.as_tensor(scale / len(rows)).to(weight)
+                unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
                 sharpness = best_sharpness(self.loss, blocks, unit)
                 blocks = [(sharpness[:, None, None] * raw, *rest) for raw, *rest in blocks]
                 self.sharpness[here] = sharpness.cpu().numpy()

@@ -50,7 +50,8 @@ def data():
 
 
 def short(**parameters):
-    return NimbleRegressor(**({"max_iter": 12, "n_estimators": 1, "random_state": 0} | parameters))
+    defaults = {"max_iter": 12, "n_estimators": 1, "early_stopping": False, "random_state": 0}
+    return NimbleRegressor(**(defaults | parameters))
 
 
 @needs_callbacks
@@ -194,7 +195,8 @@ def test_verbose_1_writes_a_line_per_epoch(data, capsys):
 
 def test_verbose_2_writes_one_line_over_and_over(data, capsys):
     X, y = data
-    NimbleClassifier(max_iter=4, verbose=2, random_state=0).fit(X, y > y.mean())
+    model = NimbleClassifier(max_iter=4, early_stopping=False, verbose=2, random_state=0)
+    model.fit(X, y > y.mean())
     shown = capsys.readouterr().out
     assert shown.count("\r") == 4
     assert shown.count("\n") == 1

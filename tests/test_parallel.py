@@ -50,7 +50,7 @@ def test_a_search_on_dask_finds_the_same_scores_to_the_last_bit(data, alone):
 
 
 def threads_of_a_fit(X, y):
-    """Return the numbers of threads that torch has during a fit, in the process where this runs."""
+    """Return how many threads torch has during each epoch of a fit, where this runs."""
     import torch
 
     from sknimble._training import Training

@@ -281,8 +281,8 @@ def test_a_scorer_sees_estimators_that_can_do_everything():
 def test_one_network_of_a_path_starts_as_one_of_many():
     X, y = table(NimbleRegressor)
     paths = {"size_penalties": [1e-3], "cv": 2}
-    many = NimbleRegressor(**SHORT | {"n_estimators": 4})
-    alone = NimbleRegressor(**SHORT)
+    alone = NimbleRegressor(early_stopping=False, **SHORT)
+    many = clone(alone).set_params(n_estimators=4)
     found, small, large = (
         nimble_path(X, y, estimator=estimator, **paths).scores
         for estimator in (many, clone(alone).set_params(initial_size=8), alone)
@@ -293,7 +293,8 @@ def test_one_network_of_a_path_starts_as_one_of_many():
 
 def test_a_row_that_a_splitter_repeats_counts_as_often():
     X, y = table(NimbleRegressor)
-    common = {"estimator": NimbleRegressor(initial_size=8, **SHORT), "size_penalties": [1e-3]}
+    model = NimbleRegressor(initial_size=8, batch_size=120, early_stopping=False, **SHORT)
+    common = {"estimator": model, "size_penalties": [1e-3]}
     train, test = np.arange(80), np.arange(80, 120)
     weight = np.where(np.arange(120) < 20, 9.0, 1.0)
     repeated = [(np.r_[train, np.repeat(train[:20], 8)], test)]
@@ -328,7 +329,7 @@ def test_prices_are_sorted_and_distinct():
 def test_an_automatic_grid_begins_where_no_neuron_pays(size_penalties, n_penalties):
     X, y = table(NimbleRegressor)
     path = nimble_path(
-        X, y, estimator=NimbleRegressor(**SHORT | {"max_iter": 1000}),
+        X, y, estimator=NimbleRegressor(**SHORT | {"max_iter": 1000, "tol": 5e-3}),
         size_penalties=size_penalties, cv=2,
     )  # fmt: skip
     assert len(path.size_penalties) == n_penalties

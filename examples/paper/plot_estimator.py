@@ -17,7 +17,10 @@ TARGETS = {"line": lambda x: x, "cubic": tasks.cubic, "J0 + J1 + J2": tasks.THRE
 SHADES = dict(zip(TARGETS, ("#e9c46a", "#f4845f", "#7b2d6b"), strict=True))
 PULLS = 0.1, 10.0  # size_penalty with a target
 # One network of one layer, x as it is: encoded, a single input leaves no work for neurons.
-PLAIN = {"n_hidden_layers": 1, "n_estimators": 1, "encoding": "none"}
+PLAIN = {
+    "n_hidden_layers": 1, "n_estimators": 1, "encoding": "none", "early_stopping": False,
+    "batch_size": 32,
+}  # fmt: skip
 ACTIVATIONS = {"relu": "o-", "tanh": ".:"}
 PENALTIES = 1e-2, 1e-3, 1e-4
 N_ROWS, N_TEST = 32, 500
