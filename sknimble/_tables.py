@@ -4,7 +4,9 @@ A column is either *numbers* or *levels*, decided once, when fitting:
 
 - numbers are centred at their median, divided by a robust scale and smoothly clipped, so that
   zero means "the median, or missing"; a column with gaps gets a 0/1 indicator beside it;
-- levels become 0/1 columns, most frequent level first, rare ones pooled, missing as one more.
+- levels become one column each, most frequent level first, rare ones pooled, missing as one more;
+  the level that a row has is 1 of two, and 1 / sqrt(k) of k: many levels learn from few rows each,
+  and every one of them is an input that noise can be fitted with.
 
 scikit-learn has the same pieces, but they know no sample weights, keep several copies of the data
 and sort levels by name. Here a row of weight two *is* two rows, to the last bit, and names carry
@@ -120,7 +122,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Whether columns of numbers are followed by a piecewise-linear encoding.
     n_knots : int, default=9
         Most knots of that encoding, the smallest and the largest value included.
-    max_levels : int, default=64
+    max_levels : int, default=256
         A column with more levels than this keeps the most frequent ones and pools all others,
         those never seen when fitting included. Otherwise unseen levels are all zeros.
     dtype : dtype, default=numpy.float64
@@ -170,7 +172,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         categorical_features="from_dtype",
         encoding="none",
         n_knots=9,
-        max_levels=64,
+        max_levels=256,
         dtype=np.float64,
     ):
         self.categorical_features = categorical_features
@@ -478,6 +480,8 @@ class _Levels:
     def expand(self, code, out):
         """Fill the block of a transposed matrix that this column owns."""
         np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
+        if self.width > 2:  # so that a level with few rows pulls less, and is shrunken more
+            out *= self.width**-0.5
 
     def output_names(self):
         """Return one name per 0/1 column."""
