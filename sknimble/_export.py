@@ -144,11 +144,20 @@ def raw(ops, z, weights, activation):
     return out + z @ weights["output_weight"]
 
 
+def _swish(ops, z, slope):
+    """Return ``z * sigmoid(slope * z)``, written with a tanh.
+
+    Of a sigmoid ONNX Runtime makes an operator that, before 1.31, it has in single precision only.
+    """
+    half = z * 0.5
+    return half + half * ops.tanh(z * (0.5 * slope))
+
+
 ACTIVATIONS = {
     "relu": lambda ops, z: ops.relu(z),
     "tanh": lambda ops, z: ops.tanh(z),
-    "silu": lambda ops, z: z * ops.sigmoid(z),
-    "gelu": lambda ops, z: z * ops.sigmoid(z * GELU_SLOPE),
+    "silu": lambda ops, z: _swish(ops, z, 1.0),
+    "gelu": lambda ops, z: _swish(ops, z, GELU_SLOPE),
 }
 
 

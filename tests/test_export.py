@@ -208,6 +208,16 @@ def test_an_onnx_file_takes_any_number_of_rows_and_knows_the_classes(tmp_path):
     assert meta.producer_name == "sknimble"
 
 
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_no_onnx_operator_that_older_runtimes_lack_in_double_precision(activation, tmp_path):
+    # They fuse z * Sigmoid(a z), and have what comes of it in single precision only.
+    onnx = pytest.importorskip("onnx")
+    fit("regression", activation=activation).to_onnx(tmp_path / "model.onnx")
+    operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert "Tanh" in operators
+    assert "Sigmoid" not in operators
+
+
 def test_without_onnx_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"pip install 'sknimble\[onnx\]'"):
