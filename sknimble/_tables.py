@@ -51,6 +51,9 @@ _FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their 
 _SPARSE_FAR = 1e6  # nor do numbers of sparse tables, which nothing clips
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
+# Columns of no more levels are 0 and 1; of k levels that would be too high: those with few rows would
+# pull the network as much as the others, and be shrunken as little.
+_FULL_HEIGHT = 2
 _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
 _FEWEST_PIECES = 4  # of that encoding
 _PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
@@ -480,7 +483,7 @@ class _Levels:
     def expand(self, code, out):
         """Fill the block of a transposed matrix that this column owns."""
         np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
-        if self.width > 2:  # so that a level with few rows pulls less, and is shrunken more
+        if self.width > _FULL_HEIGHT:
             out *= self.width**-0.5
 
     def output_names(self):

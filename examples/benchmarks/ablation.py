@@ -27,6 +27,8 @@ VARIANTS = {
     "default": {},
     "without the encoding": {"encoding": "none"},
     "eight pieces of every column": {"_tables._SHARE_ERROR": 0.0},
+    "levels of 0 and 1": {"_tables._FULL_HEIGHT": 10**9},
+    "a ridge penalty of 1": {"_start.ROWS_PER_COLUMN": 0},
     "one network": {"n_estimators": 1},
     "two networks": {"n_estimators": 2},
     "four networks": {"n_estimators": 4},
