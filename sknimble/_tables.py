@@ -48,11 +48,13 @@ _NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 _TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
 _CLIP = 4.0  # where the smooth clip levels off
 _FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their squares
-_SPARSE_FAR = 1e6  # nor do numbers of sparse tables, which nothing clips
+# Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
+# tiny where a column has but a few numbers.
+_SPARSE_FAR = 3.0
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
-# Columns of no more levels are 0 and 1; of k levels that would be too high: those with few rows would
-# pull the network as much as the others, and be shrunken as little.
+# Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
+# would pull the network as much as others, and be shrunken as little.
 _FULL_HEIGHT = 2
 _FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
 _FEWEST_PIECES = 4  # of that encoding

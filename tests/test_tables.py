@@ -420,6 +420,15 @@ def test_unseen_level_is_all_zeros():
     )
 
 
+def test_a_rare_column_of_a_sparse_table_does_not_explode():
+    seen, new = (
+        sparse.csr_array([[0.01, 1.0], [0.0, 2.0]]),
+        sparse.csr_array([[1.0, 1.0], [-1.0, 4.0]]),
+    )
+    table = TableEncoder().fit(seen)
+    np.testing.assert_array_equal(table.transform(new).toarray(), [[3.0, 0.5], [-3.0, 2.0]])
+
+
 def test_five_thousand_levels_have_a_bounded_width_and_state():
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": [f"level {k}" for k in rng.zipf(1.3, 20_000) % 5000]})
