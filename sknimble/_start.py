@@ -145,23 +145,27 @@ def start_linear(networks, X, target, weight, loss, fold, chosen=None):
     """Start every linear path at the linear model of its rows; equal rows share one fit."""
     for members, rows, own_target in _groups(weight, target, fold, chosen):
         used = thin(X, np.flatnonzero(rows))
-
-        def draw(positions, own_target=own_target, rows=rows):
-            return read(X, positions), own_target[positions], rows[positions]
-
+        data = X, own_target, rows
         few = len(used) < ROWS_PER_COLUMN * X.shape[1]
-        penalty = _best_penalty(loss, draw, used) if few else 1.0
-        fit = loss.fit_linear(*draw(used), penalty)
+        penalty = _best_penalty(loss, data, used) if few else 1.0
+        fit = loss.fit_linear(*_read_rows(data, used), penalty)
         for member in members:
             networks.set_linear(member, *fit)
 
 
-def _best_penalty(loss, draw, rows):
+def _read_rows(data, positions):
+    """Return X, target and weights of some rows."""
+    X, target, weight = data
+    return read(X, positions), target[positions], weight[positions]
+
+
+def _best_penalty(loss, data, positions):
     """Return the ridge penalty that every fourth row likes best of a fit to the others."""
-    judging = np.arange(len(rows)) % 4 == 3
+    judging = np.arange(len(positions)) % 4 == 3
     if not judging.any():
         return 1.0
-    training, (X, target, weight) = draw(rows[~judging]), draw(rows[judging])
+    training = _read_rows(data, positions[~judging])
+    X, target, weight = _read_rows(data, positions[judging])
 
     def score(penalty):
         coef, intercept = loss.fit_linear(*training, penalty)

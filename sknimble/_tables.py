@@ -453,7 +453,7 @@ class _Pieces:
 
 
 class _Levels:
-    """One column of levels: which level, or group of levels, owns which 0/1 column."""
+    """One column of levels: which level, or group of levels, owns which column."""
 
     def __init__(self, name):
         self.name = name
@@ -473,7 +473,7 @@ class _Levels:
         return self
 
     def code(self, values):
-        """Return the number of the 0/1 column that owns each value, -1 if none does."""
+        """Return the number of the column that owns each value, -1 if none does."""
         if self.width == 1:
             return -1  # one level tells nothing
         codes, distinct = _factorise(values, self.name)
@@ -489,7 +489,7 @@ class _Levels:
             out *= self.width**-0.5
 
     def output_names(self):
-        """Return one name per 0/1 column."""
+        """Return one name per column."""
         labels = self.kept + ["<other>"] * self.pooled + ["<missing>"] * self.has_missing
         return [f"{self.name}={label}" for label in labels]
 

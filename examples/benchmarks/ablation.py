@@ -88,11 +88,12 @@ def measure(table, changes):
     rows = []
     for seed in range(3 if len(table.y) < tables.SMALL else 1):
         X, X_test, y, y_test = table.split(seed)
-        tic = time.process_time()
         with constants({name: value for name, value in changes.items() if "." in name}):
+            tic = time.process_time()
             model = family(random_state=seed, **settings).fit(X, y)
-        seconds = time.process_time() - tic
-        rows.append((table.error(model, X_test, y_test), seconds, model.n_parameters_))
+            seconds = time.process_time() - tic
+            error = table.error(model, X_test, y_test)
+        rows.append((error, seconds, model.n_parameters_))
     return np.mean(rows, axis=0)
 
 
