@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from . import __version__
+from ._numbers import CLIP, FAR
 from ._predictor import GELU_SLOPE
-from ._tables import _CLIP, _FAR, _SPARSE_FAR
+from ._tables import _SPARSE_FAR
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
 
@@ -51,7 +52,7 @@ def constants(table, loss):
     pieces = numbers.pieces
     if len(pieces):
         arrays |= {"piece_column": pieces.column, "piece_start": pieces.start}
-        arrays["piece_length"] = pieces.length
+        arrays |= {"piece_length": pieces.length, "piece_height": pieces.height}
         arrays["piece_middle"] = np.clip(-pieces.start / pieces.length, 0.0, 1.0)
     return arrays | _output_constants(loss)
 
@@ -121,14 +122,15 @@ def encode(ops, x, fixed):
         return ops.clip(x / fixed["divisor"], -_SPARSE_FAR, _SPARSE_FAR)
     missing = ops.isnan(x)
     x = ops.where(missing, fixed["center"], x)
-    z = ops.clip((x - fixed["center"]) / fixed["scale"], -_FAR, _FAR)
-    bend = z * (1.0 / _CLIP)
+    z = ops.clip((x - fixed["center"]) / fixed["scale"], -FAR, FAR)
+    bend = z * (1.0 / CLIP)
     parts = [z / ops.sqrt(bend * bend + 1.0)]
     if "incomplete" in fixed:
         parts.append(ops.number(ops.take(missing, fixed["incomplete"]), x))
     if "piece_column" in fixed:
         along = ops.take(z, fixed["piece_column"]) - fixed["piece_start"]
-        parts.append(ops.clip(along / fixed["piece_length"], 0.0, 1.0) - fixed["piece_middle"])
+        along = ops.clip(along / fixed["piece_length"], 0.0, 1.0) - fixed["piece_middle"]
+        parts.append(along * fixed["piece_height"])
     return ops.columns(parts)
 
 

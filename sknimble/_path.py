@@ -183,7 +183,7 @@ class _Folds:
     def __init__(self, model, X, y, weight, trains):
         self.model = model
         target = model._learn_target(y)
-        model._table = model._fit_table(X, model._reweight(y, weight))
+        model._table = model._fit_table(X, target, model._reweight(y, weight))
         weights = np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
             np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice

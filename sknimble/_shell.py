@@ -249,7 +249,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         weight = self._reweight(y, weight)
         if begin:
             self._fixed = self._fixed_parameters()
-            self._table = self._fit_table(X, weight)
+            self._table = self._fit_table(X, target, weight)
         if len(target) < TINY_ROWS:
             Z, target, weight = merge_equal_rows(self._table.encode(X), target, weight)
         else:
@@ -261,14 +261,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             weight = _in_single_precision(weight)
         return Z, target, weight
 
-    def _fit_table(self, X, weight):
+    def _fit_table(self, X, target, weight):
         """Fit the table; choose the dtype that the size of the problem and the device ask for."""
         from ._start import find_device
 
         table = TableEncoder(
             categorical_features=self.categorical_features, encoding=self.encoding
         )
-        table.fit(X, sample_weight=weight)
+        table.fit(X, target, sample_weight=weight)
         small = X.shape[0] * table.n_features_out_ <= FLOAT64_CELLS
         table.dtype = np.float64 if small and find_device(self.device) == "cpu" else np.float32
         return table

@@ -26,14 +26,15 @@ import datetime
 import numbers
 import re
 from decimal import Decimal
-from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import MaxAbsScaler
-from sklearn.utils import _safe_indexing, gen_batches
+from sklearn.utils import _safe_indexing, check_consistent_length, gen_batches
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ._numbers import Numbers
 
 # Names of the dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
 _NUMBERS = re.compile(r"(u?int\d|float|double|half|bool|decimal|sparse)")
@@ -45,9 +46,6 @@ _TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, 
 _MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
 _NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
-_TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
-_CLIP = 4.0  # where the smooth clip levels off
-_FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their squares
 # Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
 # tiny where a column has but a few numbers.
 _SPARSE_FAR = 3.0
@@ -56,13 +54,6 @@ _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness
 # Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
 # would pull the network as much as others, and be shrunken as little.
 _FULL_HEIGHT = 2
-_FEW_VALUES = 16  # a column with no more distinct values gets no piecewise-linear encoding
-_FEWEST_PIECES = 4  # of that encoding
-_PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
-_MOST_PIECES = 2**11  # of all columns together: every piece is a weight of every neuron
-_VALUES_PER_PIECE = 8  # at least, for more pieces
-_REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
-_SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
 
 
 def validate_table(owner, X, *, reset):
@@ -187,14 +178,24 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.dtype = dtype
 
     def fit(self, X, y=None, *, sample_weight=None):
-        """Learn scales and levels from X, of shape (n_samples, n_features); `y` is ignored.
+        """Learn scales, levels and knots.
 
-        An integer `sample_weight`, of shape (n_samples,), is the same as repeating rows, unless
-        all are equal: equal weights are none.
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Numbers that say which columns should have more pieces.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Integers are the same as repeating rows, unless all are equal: equal weights are none.
         """
         X = validate_table(self, X, reset=True)
+        if y is not None:
+            y = np.asarray(y, dtype=np.float64)
+            check_consistent_length(X, y)
+            y = y.reshape(len(y), -1)
         if sample_weight is not None:
-            X, sample_weight = _rows_that_count(X, sample_weight)
+            X, y, sample_weight = _rows_that_count(X, y, sample_weight)
         if self.encoding not in ("none", "piecewise"):
             raise ValueError(f"encoding must be 'none' or 'piecewise', got {self.encoding!r}.")
         is_level = _level_mask(X, self.categorical_features)
@@ -207,10 +208,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return self
         self.level_indices_ = np.flatnonzero(is_level)
         self.number_indices_ = np.flatnonzero(~is_level)
-        self.numbers_ = _Numbers([names[j] for j in self.number_indices_]).fit(
+        self.numbers_ = Numbers([names[j] for j in self.number_indices_]).fit(
             _gather_numbers(X, self.number_indices_),
             sample_weight,
             self.n_knots if self.encoding == "piecewise" else 0,
+            y,
         )
         self.levels_ = [
             _Levels(names[j]).fit(_values(_column(X, j)), sample_weight, self.max_levels)
@@ -223,7 +225,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
 
     def fit_transform(self, X, y=None, *, sample_weight=None):
         """Fit to X and return its matrix, of shape (n_samples, n_features_out_)."""
-        return self.fit(X, sample_weight=sample_weight).transform(X)
+        return self.fit(X, y, sample_weight=sample_weight).transform(X)
 
     def transform(self, X):
         """Return the matrix of X: dense in C order, or CSR if the table fitted was sparse.
@@ -254,7 +256,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         with np.errstate(**_SUMS_MAY_OVERFLOW):
             Z = self.scaler_.transform(X)
         np.clip(Z.data, -_SPARSE_FAR, _SPARSE_FAR, out=Z.data)
-        Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `_in_units`
+        Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `in_units`
         Z.sort_indices()  # the order of sums, and so their last bits
         return Z
 
@@ -365,93 +367,6 @@ class CodedWhenRead:
         return self.table.code(self.numbers.take(rows, axis))
 
 
-class _Numbers:
-    """Columns of numbers: where each is centred, its scale, its gaps and its knots."""
-
-    def __init__(self, names):
-        self.names = names
-
-    def fit(self, table, weight, n_knots):
-        """Learn from a table of shape (n_samples, n_numbers), NaN where a value is missing."""
-        n_columns = max(1, table.shape[1])
-        fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
-        most = min(n_knots - 1, _MOST_PIECES // n_columns)
-        summaries = [_summarise(column, weight, fewest, most) for column in table.T]
-        self.center = np.array([center for center, _, _ in summaries])
-        self.scale = np.array([scale for _, scale, _ in summaries])
-        self.knots = [np.unique(_in_units(knots, center, scale)).astype(np.float64)
-                      for center, scale, knots in summaries]  # fmt: skip
-        n_missing = np.array([np.isnan(column).sum() for column in table.T], dtype=int)
-        # an indicator of a column that is always missing would say nothing
-        self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
-        self.n_plain = len(self.names) + len(self.incomplete)
-        self.pieces = _Pieces(self.knots)
-        return self
-
-    def code(self, table):
-        """Return numbers in units of their scale, 0 where missing, and which are missing."""
-        missing = np.isnan(table[:, self.incomplete])
-        return np.hstack([_in_units(table, self.center, self.scale), missing])
-
-    def expand(self, codes, plain, pieces):
-        """Fill the two blocks of a transposed matrix that these columns own."""
-        n = len(self.names)
-        z, squashed = codes[:n], plain[:n]
-        np.multiply(z, z, out=squashed)
-        squashed *= 1.0 / _CLIP**2
-        squashed += 1.0
-        np.sqrt(squashed, out=squashed)
-        np.divide(z, squashed, out=squashed)
-        plain[n:] = codes[n:]
-        if len(pieces):
-            self.pieces.expand(z, pieces)
-
-    def __getstate__(self):
-        # All knots in one array: a file spends more on an array than on its numbers.
-        lengths = np.array([len(knots) for knots in self.knots], dtype=int)
-        state = {**vars(self), "knots": (np.concatenate([np.empty(0), *self.knots]), lengths)}
-        del state["pieces"]
-        return state
-
-    def __setstate__(self, state):
-        knots, lengths = state["knots"]
-        vars(self).update(state, knots=np.split(knots, np.cumsum(lengths))[:-1])
-        self.pieces = _Pieces(self.knots)
-
-    def output_names(self):
-        """Return the names of the plain columns and those of the pieces."""
-        plain = self.names + [f"{self.names[j]}=<missing>" for j in self.incomplete]
-        columns = zip(self.names, self.center, self.scale, self.knots, strict=True)
-        edges = [(name, center + scale * knots) for name, center, scale, knots in columns
-                 if len(knots)]  # fmt: skip
-        pieces = [
-            f"{name}[{low:.6g}:{high:.6g}]" for name, ends in edges for low, high in pairwise(ends)
-        ]
-        return plain, pieces
-
-
-class _Pieces:
-    """The pieces between knots, all columns in a row: which column, where, how long."""
-
-    def __init__(self, knots):
-        counts = [max(len(ends) - 1, 0) for ends in knots]
-        self.column = np.repeat(np.arange(len(knots)), counts)
-        self.start = np.concatenate([np.empty(0), *(ends[:-1] for ends in knots)])
-        self.length = np.concatenate([np.empty(0), *map(np.diff, knots)])
-
-    def __len__(self):
-        return len(self.column)
-
-    def expand(self, z, out):
-        """Fill (n_pieces, n) with how far along each piece the numbers, (n_numbers, n), are."""
-        start, slope = (a.astype(z.dtype)[:, None] for a in (self.start, 1.0 / self.length))
-        np.take(z, self.column, axis=0, out=out, mode="clip")  # the mode that has no buffer
-        out -= start
-        out *= slope
-        np.clip(out, 0.0, 1.0, out=out)
-        out -= np.clip(-start * slope, 0.0, 1.0)
-
-
 class _Levels:
     """One column of levels: which level, or group of levels, owns which column."""
 
@@ -494,7 +409,7 @@ class _Levels:
         return [f"{self.name}={label}" for label in labels]
 
 
-def _rows_that_count(X, sample_weight):
+def _rows_that_count(X, y, sample_weight):
     """Return the rows of positive weight, and the weights: None where all are equal."""
     weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     rows = np.flatnonzero(weight)
@@ -502,7 +417,8 @@ def _rows_that_count(X, sample_weight):
         raise ValueError("Every sample weight is zero: no row is left to learn from.")
     if len(rows) < len(weight):
         X, weight = _safe_indexing(X, rows), weight[rows]
-    return X, weight if np.ptp(weight) else None
+        y = None if y is None else y[rows]
+    return X, y, weight if np.ptp(weight) else None
 
 
 def _check_stored(X):
@@ -705,99 +621,3 @@ def _plain(value):
     if isinstance(value, np.generic):
         value = value.item()
     return value if type(value) in (str, int, float, bool) else str(value)
-
-
-@np.errstate(over="ignore")
-def _summarise(values, weight, fewest, most):
-    """Return the centre, the scale and the knots of a column of numbers."""
-    present = ~np.isnan(values)
-    weight = None if weight is None else weight[present]
-    values, weight = _sort(values[present], weight)  # float32 takes half the time
-    values = values.astype(np.float64, copy=False)
-    if not len(values):
-        return 0.0, np.inf, np.empty(0)
-    n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
-    center = float(_quantiles(values, weight, 0.5))
-    if n_distinct == 1:
-        return center, np.inf, np.empty(0)
-    typical = _typical_distance(values, weight, center)
-    knots = np.empty(0)
-    if most > 1 and n_distinct > _FEW_VALUES:
-        most = min(most, max(fewest, n_distinct // _VALUES_PER_PIECE))
-        n_rows = len(values) if weight is None else weight.sum()
-        fewest = most if n_rows >= _REPEATS * n_distinct else min(fewest, most)
-        knots = _knots(values, weight, fewest, most)
-    return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
-
-
-def _typical_distance(ordered, weight, center):
-    """Return the median distance from the centre among values other than the centre."""
-    away = ordered != center
-    distance = ordered[away]
-    distance -= center
-    np.abs(distance, out=distance)
-    weight = None if weight is None else weight[away]
-    # two runs in order, which a stable sort merges in one pass
-    return _quantiles(*_sort(distance, weight, kind="stable"), 0.5)
-
-
-def _knots(ordered, weight, fewest, most):
-    """Return as few quantiles of a column as draw its distribution to within a twentieth.
-
-    Some equal shares come first, then whichever of 32nds is farthest from the lines through those
-    chosen. No value counts for more than one piece, or a column of mostly zeros would have most of
-    its knots at zero.
-    """
-    first = np.append(True, ordered[1:] != ordered[:-1])  # of the rows that share a value
-    starts = np.flatnonzero(first)
-    if weight is None:
-        mass = np.diff(starts, append=len(ordered)).astype(float)
-    else:
-        mass = np.add.reduceat(weight, starts)
-    del starts
-    np.minimum(mass, mass.sum() / most, out=mass)
-    levels = np.linspace(0.0, 1.0, 33)
-    quantiles = _quantiles(ordered[first], mass, levels)
-    values, lowest = np.unique(quantiles, return_index=True)
-    share = levels[lowest]  # below each: where many rows share a value, a jump from it to the next
-    even = np.linspace(0, len(levels) - 1, fewest + 1, dtype=int)
-    chosen = np.unique(np.searchsorted(values, quantiles[even]))
-    while len(chosen) <= most:
-        error = np.abs(np.interp(values, values[chosen], share[chosen]) - share)
-        if error.max() <= _SHARE_ERROR:
-            break
-        chosen = np.sort(np.append(chosen, error.argmax()))
-    return values[chosen]
-
-
-def _sort(values, weight, kind="quicksort"):
-    """Return values in order, which they now are where there are no weights, and the weights."""
-    if weight is None:
-        values.sort(kind=kind)
-        return values, None
-    order = np.argsort(values, kind=kind)
-    return values[order], weight[order]
-
-
-def _quantiles(ordered, weight, levels):
-    """Return the smallest values that have at least these shares of the weight at or below them.
-
-    This is the quantile for which repeating a row and doubling its weight are the same.
-    """
-    below = np.arange(1.0, len(ordered) + 1.0) if weight is None else np.cumsum(weight)
-    below /= below[-1]
-    return ordered[np.searchsorted(below, levels)]
-
-
-@np.errstate(over="ignore", invalid="ignore")
-def _in_units(x, center, scale):
-    """Return numbers in units of their scale, as float32 holds them; missing values are zero.
-
-    Units of X leave their trace in further bits; without these, equal tables are equal matrices.
-    """
-    z = np.subtract(x, center, dtype=np.float64)
-    z /= scale
-    np.clip(z, -_FAR, _FAR, out=z)
-    z = z.astype(np.float32)
-    np.copyto(z, 0.0, where=np.isnan(z))
-    return z

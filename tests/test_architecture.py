@@ -23,6 +23,7 @@ ORDER = [
     "_export",
     "_display",
     "_tables",
+    "_numbers",
     "_folds",
     "_start",
     "_cohorts",

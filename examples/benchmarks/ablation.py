@@ -26,7 +26,8 @@ from sknimble import NimbleClassifier, NimbleRegressor
 VARIANTS = {
     "default": {},
     "without the encoding": {"encoding": "none"},
-    "eight pieces of every column": {"_tables._SHARE_ERROR": 0.0},
+    "eight pieces of every column": {"_numbers._SHARE_ERROR": 0.0},
+    "pieces whatever y says": {"_numbers._MISSED_SHARE": 1.0},
     "levels of 0 and 1": {"_tables._FULL_HEIGHT": 10**9},
     "a ridge penalty of 1": {"_start.ROWS_PER_COLUMN": 0},
     "one network": {"n_estimators": 1},

@@ -1,0 +1,300 @@
+"""Columns of numbers: centred, scaled, smoothly clipped and cut into pieces.
+
+The knots between pieces are quantiles: the quarters, and where the distribution of the column
+bends. That says nothing of y. So the means of y in narrow bins are compared with the lines that
+the pieces can draw through them, and a column whose pieces miss much more than noise gets more.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+_TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
+CLIP = 4.0  # where the smooth clip levels off
+FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their squares
+_FEW_VALUES = 16  # a column with no more distinct values has no pieces unless y asks for them
+_FEWEST_PIECES = 4  # of the piecewise-linear encoding
+_PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
+_MOST_PIECES = 2**11  # of all columns together: every piece is a weight of every neuron
+_VALUES_PER_PIECE = 8  # at least, for more pieces
+_REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
+_SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
+# Columns of no more pieces have ramps from 0 to 1. Of more, all are as lower as more are steep.
+_FULL_HEIGHT = 8
+_FINER = 4  # times as many pieces as otherwise a column may have where y asks for them
+_ROWS_PER_PIECE = 20  # at least, for as many
+_BINS = 128  # in which means of y are compared with the pieces, at most
+_ROWS_PER_BIN = 4  # on average, at least
+_MISSED_SHARE = 0.05  # of the variance of y that is worth more pieces
+_MISSED_NOISE = 6.0  # standard deviations that it must exceed, if there were nothing to miss
+_ROWS_ASKED = 2**15  # rows that say whether there should be more pieces
+
+
+class Numbers:
+    """Columns of numbers: where each is centred, its scale, its gaps and its knots."""
+
+    def __init__(self, names):
+        self.names = names
+
+    def fit(self, table, weight, n_knots, target=None):
+        """Learn from columns of numbers.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_numbers)
+            NaN where a value is missing.
+        weight : ndarray of shape (n_samples,) or None
+        n_knots : int
+            Most knots of a column, fewer than two for none.
+        target : ndarray of shape (n_samples, n_outputs) or None
+            Numbers for whose sake a column may have `_FINER` times as many pieces.
+        """
+        if weight is not None and (weight % 1.0).any():
+            weight = weight / weight.mean()  # they do not say how often a row was seen
+        n_columns = max(1, table.shape[1])
+        fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
+        most = min(n_knots - 1, _MOST_PIECES // n_columns)
+        summaries = [_summarise(column, weight, fewest, most) for column in table.T]
+        self.center = np.array([center for center, _, _ in summaries])
+        self.scale = np.array([scale for _, scale, _ in summaries])
+        self.knots = [np.unique(in_units(knots, center, scale)).astype(np.float64)
+                      for center, scale, knots in summaries]  # fmt: skip
+        finest = min(_FINER * most, _MOST_PIECES // n_columns)
+        if target is not None and most > 1 and n_columns > 1:
+            self._refine(table, weight, target, finest)
+        n_missing = np.array([np.isnan(column).sum() for column in table.T], dtype=int)
+        # an indicator of a column that is always missing would say nothing
+        self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
+        self.n_plain = len(self.names) + len(self.incomplete)
+        self.pieces = _Pieces(self.knots)
+        return self
+
+    def _refine(self, table, weight, target, finest):
+        """Give those columns more knots for which y asks."""
+        asked = slice(None, None, -(-len(table) // _ROWS_ASKED))
+        weight = np.ones(len(table)) if weight is None else weight
+        weight, target = weight[asked], _standardised(target[asked], weight[asked])
+        columns = zip(table[asked].T, self.center, self.scale, strict=True)
+        self.knots = [
+            _refined(knots, column, center, scale, weight, target, finest)
+            for knots, (column, center, scale) in zip(self.knots, columns, strict=True)
+        ]
+
+    def code(self, table):
+        """Return numbers in units of their scale, 0 where missing, and which are missing."""
+        missing = np.isnan(table[:, self.incomplete])
+        return np.hstack([in_units(table, self.center, self.scale), missing])
+
+    def expand(self, codes, plain, pieces):
+        """Fill the two blocks of a transposed matrix that these columns own."""
+        n = len(self.names)
+        _squash(codes[:n], out=plain[:n])
+        plain[n:] = codes[n:]
+        if len(pieces):
+            self.pieces.expand(codes[:n], pieces)
+
+    def __getstate__(self):
+        # All knots in one array: a file spends more on an array than on its numbers.
+        lengths = np.array([len(knots) for knots in self.knots], dtype=int)
+        state = {**vars(self), "knots": (np.concatenate([np.empty(0), *self.knots]), lengths)}
+        del state["pieces"]
+        return state
+
+    def __setstate__(self, state):
+        knots, lengths = state["knots"]
+        vars(self).update(state, knots=np.split(knots, np.cumsum(lengths))[:-1])
+        self.pieces = _Pieces(self.knots)
+
+    def output_names(self):
+        """Return the names of the plain columns and those of the pieces."""
+        plain = self.names + [f"{self.names[j]}=<missing>" for j in self.incomplete]
+        columns = zip(self.names, self.center, self.scale, self.knots, strict=True)
+        edges = [(name, center + scale * knots) for name, center, scale, knots in columns
+                 if len(knots)]  # fmt: skip
+        pieces = [
+            f"{name}[{low:.6g}:{high:.6g}]" for name, ends in edges for low, high in pairwise(ends)
+        ]
+        return plain, pieces
+
+
+class _Pieces:
+    """The pieces between knots, all columns in a row: which column, where, how long and high."""
+
+    def __init__(self, knots):
+        counts = [max(len(ends) - 1, 0) for ends in knots]
+        self.column = np.repeat(np.arange(len(knots)), counts)
+        self.start = np.concatenate([np.empty(0), *(ends[:-1] for ends in knots)])
+        self.length = np.concatenate([np.empty(0), *map(np.diff, knots)])
+        self.height = np.sqrt(_FULL_HEIGHT / np.maximum(np.repeat(counts, counts), _FULL_HEIGHT))
+
+    def __len__(self):
+        return len(self.column)
+
+    def expand(self, z, out):
+        """Fill (n_pieces, n) with how far up each piece the numbers, (n_numbers, n), are."""
+        start, slope = (a.astype(z.dtype)[:, None] for a in (self.start, 1.0 / self.length))
+        np.take(z, self.column, axis=0, out=out, mode="clip")  # the mode that has no buffer
+        out -= start
+        out *= slope
+        np.clip(out, 0.0, 1.0, out=out)
+        out -= np.clip(-start * slope, 0.0, 1.0)
+        if (self.height < 1.0).any():
+            out *= self.height.astype(z.dtype)[:, None]
+
+
+@np.errstate(over="ignore")
+def _summarise(values, weight, fewest, most):
+    """Return the centre, the scale and the knots of a column of numbers."""
+    present = ~np.isnan(values)
+    weight = None if weight is None else weight[present]
+    values, weight = _sort(values[present], weight)  # float32 takes half the time
+    values = values.astype(np.float64, copy=False)
+    if not len(values):
+        return 0.0, np.inf, np.empty(0)
+    n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
+    center = float(_quantiles(values, weight, 0.5))
+    if n_distinct == 1:
+        return center, np.inf, np.empty(0)
+    typical = _typical_distance(values, weight, center)
+    knots = np.empty(0)
+    if most > 1 and n_distinct > _FEW_VALUES:
+        most = min(most, max(fewest, n_distinct // _VALUES_PER_PIECE))
+        n_rows = len(values) if weight is None else weight.sum()
+        fewest = most if n_rows >= _REPEATS * n_distinct else min(fewest, most)
+        knots = _knots(values, weight, fewest, most)
+    return center, typical if n_distinct == 2 else _TO_DEVIATION * typical, knots
+
+
+def _typical_distance(ordered, weight, center):
+    """Return the median distance from the centre among values other than the centre."""
+    away = ordered != center
+    distance = ordered[away]
+    distance -= center
+    np.abs(distance, out=distance)
+    weight = None if weight is None else weight[away]
+    # two runs in order, which a stable sort merges in one pass
+    return _quantiles(*_sort(distance, weight, kind="stable"), 0.5)
+
+
+def _knots(ordered, weight, fewest, most):
+    """Return as few quantiles of a column as draw its distribution to within a twentieth.
+
+    Some equal shares come first, then whichever of 32nds is farthest from the lines through those
+    chosen. No value counts for more than one piece, or a column of mostly zeros would have most of
+    its knots at zero.
+    """
+    first = np.append(True, ordered[1:] != ordered[:-1])  # of the rows that share a value
+    starts = np.flatnonzero(first)
+    if weight is None:
+        mass = np.diff(starts, append=len(ordered)).astype(float)
+    else:
+        mass = np.add.reduceat(weight, starts)
+    del starts
+    np.minimum(mass, mass.sum() / most, out=mass)
+    levels = np.linspace(0.0, 1.0, 33)
+    quantiles = _quantiles(ordered[first], mass, levels)
+    values, lowest = np.unique(quantiles, return_index=True)
+    share = levels[lowest]  # below each: where many rows share a value, a jump from it to the next
+    even = np.linspace(0, len(levels) - 1, fewest + 1, dtype=int)
+    chosen = np.unique(np.searchsorted(values, quantiles[even]))
+    while len(chosen) <= most:
+        error = np.abs(np.interp(values, values[chosen], share[chosen]) - share)
+        if error.max() <= _SHARE_ERROR:
+            break
+        chosen = np.sort(np.append(chosen, error.argmax()))
+    return values[chosen]
+
+
+def _standardised(target, weight):
+    """Return columns of mean 0 and deviation 1, so that they can be added up."""
+    target = target - np.average(target, axis=0, weights=weight)
+    deviation = np.sqrt(np.average(target**2, axis=0, weights=weight))
+    return target / np.where(deviation > 0.0, deviation, 1.0)
+
+
+def _refined(knots, column, center, scale, weight, target, finest):
+    """Return the knots of a column, in its units, or as many more as y asks for."""
+    present = ~np.isnan(column)
+    z = in_units(column[present], center, scale).astype(np.float64)
+    weight, target = weight[present], target[present]
+    finest = min(finest, int(weight.sum() / _ROWS_PER_PIECE))
+    if finest < 2:
+        return knots
+    distinct = np.unique(z)
+    if len(distinct) <= _FEW_VALUES:
+        finer = [distinct] if 2 < len(distinct) <= finest + 1 else []
+    else:
+        ordered, mass = _sort(z.copy(), weight)
+        finer = [_knots(ordered, mass, n, n) for n in (finest // 2, finest)]
+    for more in finer:
+        if len(more) > len(knots):
+            if not _miss(knots, z, weight, target, distinct):
+                break
+            knots = more
+    return knots
+
+
+def _miss(knots, z, weight, target, distinct):
+    """Tell whether y has more to do with a column than its pieces can say.
+
+    An analysis of variance, in bins of equal mass or of one value each: the sum of squares between
+    the means of y and the best line with these knots, less what noise alone would add to it.
+    """
+    ends, n_bins = distinct, min(_BINS, int(weight.sum() / _ROWS_PER_BIN))
+    if len(distinct) > n_bins:
+        ends = np.unique(_quantiles(*_sort(z.copy(), weight), np.arange(1, n_bins + 1) / n_bins))
+    own = np.searchsorted(ends, z)  # the bin of each row ends at or above its value
+    mass = np.bincount(own, weight)
+    sums = np.stack([np.bincount(own, weight * y) for y in target.T], axis=1)
+    means, middle = sums / mass[:, None], np.bincount(own, weight * z) / mass
+    ramps = [np.clip((middle - low) / (high - low), 0.0, 1.0) for low, high in pairwise(knots)]
+    lines = np.column_stack([np.ones(len(mass)), _squash(middle), *ramps])
+    root = np.sqrt(mass)[:, None]
+    best, _, rank, _ = np.linalg.lstsq(root * lines, root * means)
+    total = (weight[:, None] * target**2).sum()
+    noise = (total - (sums * means).sum()) / (mass.sum() - len(mass))
+    freedom = len(mass) - rank
+    missed = (mass[:, None] * (means - lines @ best) ** 2).sum() - freedom * noise
+    return missed > max(_MISSED_SHARE * total, _MISSED_NOISE * noise * np.sqrt(2 * freedom))
+
+
+def _sort(values, weight, kind="quicksort"):
+    """Return values in order, which they now are where there are no weights, and the weights."""
+    if weight is None:
+        values.sort(kind=kind)
+        return values, None
+    order = np.argsort(values, kind=kind)
+    return values[order], weight[order]
+
+
+def _quantiles(ordered, weight, levels):
+    """Return the smallest values that have at least these shares of the weight at or below them.
+
+    This is the quantile for which repeating a row and doubling its weight are the same.
+    """
+    below = np.arange(1.0, len(ordered) + 1.0) if weight is None else np.cumsum(weight)
+    below /= below[-1]
+    return ordered[np.searchsorted(below, levels)]
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def in_units(x, center, scale):
+    """Return numbers in units of their scale, as float32 holds them; missing values are zero.
+
+    Units of X leave their trace in further bits; without these, equal tables are equal matrices.
+    """
+    z = np.subtract(x, center, dtype=np.float64)
+    z /= scale
+    np.clip(z, -FAR, FAR, out=z)
+    z = z.astype(np.float32)
+    np.copyto(z, 0.0, where=np.isnan(z))
+    return z
+
+
+def _squash(z, out=None):
+    """Return numbers in units, smoothly clipped."""
+    out = np.multiply(z, z, out=out)
+    out *= 1.0 / CLIP**2
+    out += 1.0
+    np.sqrt(out, out=out)
+    return np.divide(z, out, out=out)

@@ -1,0 +1,138 @@
+"""More pieces where y asks for them; what else columns of numbers become is in test_tables.py."""
+
+import numpy as np
+import pytest
+
+from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble._tables import TableEncoder
+
+
+def pieces(X, y, weight=None, **parameters):
+    """Return how many pieces every column has."""
+    table = TableEncoder(encoding="piecewise", **parameters).fit(X, y, sample_weight=weight)
+    return [max(len(knots) - 1, 0) for knots in table.numbers_.knots]
+
+
+def two_columns(n, seed=0):
+    return np.random.default_rng(seed).uniform(size=(n, 2))
+
+
+def test_a_column_has_more_pieces_where_its_own_miss_what_y_does():
+    X = two_columns(2000)
+    smooth, wave, fast = X[:, 0] ** 2, np.sin(20 * X[:, 0]), np.sin(60 * X[:, 0])
+    assert pieces(X, None) == pieces(X, smooth) == [4, 4]
+    assert pieces(X, wave) == [16, 4]
+    assert pieces(X, fast) == [32, 4]
+
+
+def test_noise_asks_for_nothing():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.uniform(size=(1000, 20)), rng.integers(0, 9, (1000, 20))])
+    for y in (rng.standard_normal(1000), rng.standard_t(1.5, 1000), rng.integers(0, 2, 1000)):
+        assert pieces(X, y) == [4] * 20 + [0] * 20
+
+
+def test_a_column_of_few_values_has_a_piece_between_any_two_if_y_asks_for_them():
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 7, (500, 2))
+    assert pieces(X, X[:, 0] + 0.1 * rng.standard_normal(500)) == [0, 0]
+    assert pieces(X, X[:, 0] % 2 + 0.1 * rng.standard_normal(500)) == [6, 0]
+    binary = (X > 2).astype(float)  # of two values the number itself says all
+    assert pieces(binary, binary[:, 0] + 0.1 * rng.standard_normal(500)) == [0, 0]
+
+
+def test_any_of_several_outputs_may_ask():
+    X = two_columns(2000)
+    y = np.column_stack([X[:, 1], np.sin(20 * X[:, 0]), np.zeros(2000)])
+    assert pieces(X, y) == [16, 4]
+    assert pieces(X, y * [1.0, 1e-9, 1.0]) == [16, 4]  # whatever its unit
+    assert pieces(X, y[:, [0, 2]]) == [4, 4]
+
+
+def test_gaps_have_no_say():
+    X = two_columns(2000)
+    y = np.sin(20 * X[:, 0])
+    X[::3, 0] = np.nan
+    y[::3] = 5.0
+    assert pieces(X, y) == [16, 4]
+    X[:, 1] = np.nan
+    assert pieces(X, y) == [16, 0]
+
+
+def test_every_piece_has_twenty_rows():
+    X = two_columns(200)
+    assert pieces(X, np.sin(20 * X[:, 0])) == [10, 4]
+    X = np.random.default_rng(0).integers(0, 9, (150, 2))
+    assert pieces(X, X[:, 0] % 2) == [0, 0]
+
+
+def test_a_column_that_is_alone_leaves_it_to_the_neurons():
+    X = two_columns(2000)[:, :1]
+    assert pieces(X, np.sin(60 * X[:, 0])) == [8]
+
+
+@pytest.mark.parametrize(("n_columns", "finest"), [(60, 32), (100, 20), (200, 10), (1000, 2)])
+def test_wide_tables_have_no_more_pieces_together(n_columns, finest):
+    X = np.tile(np.linspace(0.0, 1.0, 2000)[:, None], n_columns)
+    assert pieces(X, np.sin(60 * X[:, 0])) == [finest] * n_columns
+
+
+def test_a_weight_is_as_good_as_a_repeated_row():
+    X, y = two_columns(600), None
+    weight = np.random.default_rng(1).integers(0, 4, 600)
+    for y in (np.sin(12 * X[:, 0]), np.sin(20 * X[:, 0])):
+        weighted = TableEncoder(encoding="piecewise").fit(X, y, sample_weight=weight)
+        repeated = TableEncoder(encoding="piecewise").fit(
+            np.repeat(X, weight, axis=0), np.repeat(y, weight)
+        )
+        np.testing.assert_array_equal(weighted.transform(X), repeated.transform(X))
+
+
+def test_only_whole_weights_say_how_often_a_row_was_seen():
+    rng = np.random.default_rng(0)
+    X, noise, weight = (
+        rng.uniform(size=(1000, 2)),
+        rng.standard_normal(1000),
+        rng.uniform(size=1000),
+    )
+    for unit in (1e-6, 1.0, 1e6):
+        assert pieces(X, noise, unit * weight) == [4, 4]
+        assert pieces(X, np.sin(20 * X[:, 0]) + 0.1 * noise, unit * weight) == [16, 4]
+
+
+def test_many_pieces_are_lower():
+    X = two_columns(2000)
+    table = TableEncoder(encoding="piecewise").fit(X, np.sin(60 * X[:, 0]))
+    Z = table.transform(X)[:, table.n_plain_features_ :]
+    np.testing.assert_allclose(np.ptp(Z, axis=0), [0.5] * 32 + [1.0] * 4, atol=1e-6)
+    few = TableEncoder(encoding="piecewise").fit(X, X[:, 0]).transform(X)
+    np.testing.assert_array_equal(table.transform(X)[:, 1], few[:, 1])
+
+
+def test_extreme_numbers_do_not_disturb():
+    X = two_columns(2000)
+    y = np.sin(20 * X[:, 0])
+    X[:5, 0] = [1e300, -1e300, 1e-300, -1e308, 1e308]
+    assert pieces(X, y) == [16, 4]
+    assert pieces(X * 1e-200, y)[1] == 4
+
+
+def test_a_long_table_asks_some_of_its_rows():
+    X = two_columns(100_000)
+    assert pieces(X, np.sin(60 * X[:, 0])) == [32, 4]
+
+
+def test_y_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        TableEncoder().fit(two_columns(10), np.zeros(9))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimators_tell_the_table_what_y_is():
+    X = two_columns(1000)
+    wave = np.sin(20 * X[:, 0])
+    model = NimbleRegressor(max_iter=1, n_iter_no_change=1).fit(X, wave)
+    assert model._table.n_features_out_ == 2 + 16 + 4
+    labels = np.where(wave > 0, "up", "down")
+    model = NimbleClassifier(max_iter=1, n_iter_no_change=1).fit(X, labels)
+    assert model._table.n_features_out_ == 2 + 32 + 4
