@@ -49,8 +49,6 @@ class Numbers:
         target : ndarray of shape (n_samples, n_outputs) or None
             Numbers for whose sake a column may have `_FINER` times as many pieces.
         """
-        if weight is not None and (weight % 1.0).any():
-            weight = weight / weight.mean()  # they do not say how often a row was seen
         n_columns = max(1, table.shape[1])
         fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
         most = min(n_knots - 1, _MOST_PIECES // n_columns)
