@@ -177,7 +177,8 @@ class _Folds:
     """The training rows of every fold, and the networks that learn from them.
 
     What learns from y, that is the scale of the targets, class weights and linear models, sees
-    the rows of its fold alone. Attributes have F folds, n rows.
+    the rows of its fold alone; all but the number of pieces of the table's columns. Attributes
+    have F folds, n rows.
     """
 
     def __init__(self, model, X, y, weight, trains):

@@ -60,8 +60,9 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
         category, string, or object that are not all numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding, of up to eight pieces, of columns with more
-        than 16 distinct numbers; not to a sparse table.
+        "piecewise" adds a piecewise-linear encoding of columns with more than 16 distinct numbers,
+        of up to eight pieces, or up to 32 where y asks for them; of fewer numbers, where y asks
+        for it; not to a sparse table.
     learning_rate_init : float, default=1e-2
         Step size of the weights while the network explores; it is annealed to 0 afterwards.
     alpha : float, default=0.02

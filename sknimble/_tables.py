@@ -117,7 +117,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
     n_knots : int, default=9
-        Most knots of that encoding, the smallest and the largest value included.
+        Most knots of that encoding, the smallest and the largest value included, where y does not
+        ask for more.
     max_levels : int, default=256
         A column with more levels than this keeps the most frequent ones and pools all others,
         those never seen when fitting included. Otherwise unseen levels are all zeros.
@@ -155,6 +156,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     numbers each has fewer, with more than 1,024 none. A value that many rows share counts for no
     more than one piece, and a piece leads from it to the next: a column that is mostly zeros is
     split among its other values.
+
+    Where y is given, and there are several columns of numbers, a column may have four times as
+    many: half of these and then all, or, if it has but 3 to 16 distinct values, a piece between
+    any two. It gets them if its means of y, in at most 128 bins, lie farther from the best line
+    that its pieces can draw than noise explains, by a twentieth of the variance of y and by six
+    standard deviations (an analysis of variance), and if every piece has 20 rows. Columns of more
+    than eight pieces are lower, by sqrt(8 / pieces).
 
     References
     ----------
