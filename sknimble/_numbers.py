@@ -22,7 +22,8 @@ _SHARE_ERROR = 0.05  # more pieces while the share of the column below some valu
 # Columns of no more pieces have ramps from 0 to 1. Of more, all are as lower as more are steep.
 _FULL_HEIGHT = 8
 _FINER = 4  # times as many pieces as otherwise a column may have where y asks for them
-_ROWS_PER_PIECE = 20  # at least, for as many
+_ROWS_PER_PIECE = 40  # at least, for as many
+_ROWS_PER_VALUE = 20  # at least, for a piece between any two of few values
 _BINS = 128  # in which means of y are compared with the pieces, at most
 _ROWS_PER_BIN = 4  # on average, at least
 _MISSED_SHARE = 0.05  # of the variance of y that is worth more pieces
@@ -215,15 +216,14 @@ def _refined(knots, column, center, scale, weight, target, finest):
     present = ~np.isnan(column)
     z = in_units(column[present], center, scale).astype(np.float64)
     weight, target = weight[present], target[present]
-    finest = min(finest, int(weight.sum() / _ROWS_PER_PIECE))
-    if finest < 2:
-        return knots
-    distinct = np.unique(z)
+    distinct, n_rows = np.unique(z), weight.sum()
     if len(distinct) <= _FEW_VALUES:
-        finer = [distinct] if 2 < len(distinct) <= finest + 1 else []
+        enough = len(distinct) - 1 <= min(finest, n_rows / _ROWS_PER_VALUE)
+        finer = [distinct] if len(distinct) > 2 and enough else []
     else:
         ordered, mass = _sort(z.copy(), weight)
-        finer = [_knots(ordered, mass, n, n) for n in (finest // 2, finest)]
+        finest = min(finest, int(n_rows / _ROWS_PER_PIECE))
+        finer = [_knots(ordered, mass, n, n) for n in (finest // 2, finest) if n > 1]
     for more in finer:
         if len(more) > len(knots):
             if not _miss(knots, z, weight, target, distinct):

@@ -161,8 +161,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     many: half of these and then all, or, if it has but 3 to 16 distinct values, a piece between
     any two. It gets them if its means of y, in at most 128 bins, lie farther from the best line
     that its pieces can draw than noise explains, by a twentieth of the variance of y and by six
-    standard deviations (an analysis of variance), and if every piece has 20 rows. Columns of more
-    than eight pieces are lower, by sqrt(8 / pieces).
+    standard deviations (an analysis of variance), and if every piece has 40 rows, or 20 between
+    two of few values. Columns of more than eight pieces are lower, by sqrt(8 / pieces).
 
     References
     ----------

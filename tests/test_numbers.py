@@ -59,11 +59,13 @@ def test_gaps_have_no_say():
     assert pieces(X, y) == [16, 0]
 
 
-def test_every_piece_has_twenty_rows():
-    X = two_columns(200)
-    assert pieces(X, np.sin(20 * X[:, 0])) == [10, 4]
-    X = np.random.default_rng(0).integers(0, 9, (150, 2))
+def test_every_piece_has_rows():
+    X = two_columns(400)
+    assert pieces(X, np.sin(20 * X[:, 0])) == [10, 4]  # of forty
+    X = np.random.default_rng(0).integers(0, 9, (159, 2))
     assert pieces(X, X[:, 0] % 2) == [0, 0]
+    X = np.random.default_rng(0).integers(0, 9, (160, 2))
+    assert pieces(X, X[:, 0] % 2) == [8, 0]  # of twenty
 
 
 def test_a_column_that_is_alone_leaves_it_to_the_neurons():
@@ -78,7 +80,7 @@ def test_wide_tables_have_no_more_pieces_together(n_columns, finest):
 
 
 def test_a_weight_is_as_good_as_a_repeated_row():
-    X, y = two_columns(600), None
+    X = two_columns(600)
     weight = np.random.default_rng(1).integers(0, 4, 600)
     for y in (np.sin(12 * X[:, 0]), np.sin(20 * X[:, 0])):
         weighted = TableEncoder(encoding="piecewise").fit(X, y, sample_weight=weight)
@@ -89,10 +91,10 @@ def test_a_weight_is_as_good_as_a_repeated_row():
 
 
 def test_rows_of_little_weight_say_little():
-    X = two_columns(1000)
-    y, weight = np.sin(20 * X[:, 0]), np.random.default_rng(0).uniform(0.5, 1.5, 1000)
+    X = two_columns(2000)
+    y, weight = np.sin(20 * X[:, 0]), np.random.default_rng(0).uniform(0.5, 1.5, 2000)
     assert pieces(X, y, weight) == [16, 4]
-    assert pieces(X, y, 1e-1 * weight) == [5, 4]  # as many as for every 20 rows of a hundred
+    assert pieces(X, y, 0.125 * weight) == [6, 4]  # as of 250 rows
     assert pieces(X, y, 1e-6 * weight) == [4, 4]
 
 
@@ -125,7 +127,7 @@ def test_y_of_another_length_is_refused():
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_estimators_tell_the_table_what_y_is():
-    X = two_columns(1000)
+    X = two_columns(2000)
     wave = np.sin(20 * X[:, 0])
     model = NimbleRegressor(max_iter=1, n_iter_no_change=1).fit(X, wave)
     assert model._table.n_features_out_ == 2 + 16 + 4
