@@ -71,8 +71,8 @@ class Numbers:
     def _refine(self, table, weight, target, finest):
         """Give those columns more knots for which y asks."""
         asked = slice(None, None, -(-len(table) // _ROWS_ASKED))
-        weight = np.ones(len(table)) if weight is None else weight
-        weight, target = weight[asked], _standardised(target[asked], weight[asked])
+        weight = np.ones(len(table[asked])) if weight is None else weight[asked]
+        target = _standardised(target[asked], weight)
         columns = zip(table[asked].T, self.center, self.scale, strict=True)
         self.knots = [
             _refined(knots, column, center, scale, weight, target, finest)

@@ -130,6 +130,14 @@ def test_values_never_seen_in_training_agree(tmp_path):
     assert_agree(through_onnx(model, far, tmp_path), model.predict(far))
 
 
+def test_columns_of_many_pieces_agree(tmp_path):
+    table = np.random.default_rng(0).uniform(size=(2000, 2))
+    model = NimbleRegressor(max_iter=3, random_state=0).fit(table, np.sin(60 * table[:, 0]))
+    assert (model._table.numbers_.pieces.height < 1.0).any()
+    assert_agree(through_torch(model, table), model.predict(table))
+    assert_agree(through_onnx(model, table, tmp_path), model.predict(table))
+
+
 def test_a_sparse_fit_is_exported_for_dense_rows(tmp_path):
     rows = sparse.random_array((160, 8), density=0.3, random_state=np.random.default_rng(0))
     _, _, y = TASKS["binary"]
