@@ -206,7 +206,9 @@ def _knots(ordered, weight, fewest, most):
 
 def _standardised(target, weight):
     """Return columns of mean 0 and deviation 1, so that they can be added up."""
-    target = target - np.average(target, axis=0, weights=weight)
+    largest = np.abs(target).max(axis=0)
+    target = target / np.where(largest > 0.0, largest, 1.0)  # or squares might overflow
+    target -= np.average(target, axis=0, weights=weight)
     deviation = np.sqrt(np.average(target**2, axis=0, weights=weight))
     return target / np.where(deviation > 0.0, deviation, 1.0)
 

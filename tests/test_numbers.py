@@ -113,6 +113,9 @@ def test_extreme_numbers_do_not_disturb():
     X[:5, 0] = [1e300, -1e300, 1e-300, -1e308, 1e308]
     assert pieces(X, y) == [16, 4]
     assert pieces(X * 1e-200, y)[1] == 4
+    for unit in (1e-300, 1e300):
+        assert pieces(X, unit * y) == [16, 4]
+    assert pieces(X, np.full(2000, 1e300)) == pieces(X, None)
 
 
 def test_a_long_table_asks_some_of_its_rows():
