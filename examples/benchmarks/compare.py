@@ -8,6 +8,7 @@ python examples/benchmarks/compare.py                       scikit-learn's table
 python examples/benchmarks/compare.py my.csv --target y     a table of yours
 python examples/benchmarks/compare.py FOLDER                a manifest.json and csv.gz files
 python examples/benchmarks/compare.py --fresh               tables the defaults were not chosen on
+python examples/benchmarks/compare.py --larger              larger ones of the kind
 python examples/benchmarks/compare.py --scaling             time and memory as tables grow
 """
 
@@ -38,6 +39,7 @@ def command_line():
     parser.add_argument("--only", help="names of tables, with commas")
     parser.add_argument("--seeds", type=int, help="splits per table (default 3, or 1 if large)")
     parser.add_argument("--fresh", action="store_true", help="other tables, see fresh.py")
+    parser.add_argument("--larger", action="store_true", help="larger ones, see fresh.py")
     parser.add_argument("--scaling", action="store_true", help="measure time and memory instead")
     parser.add_argument("--quick", action="store_true", help="seconds, numbers mean little")
     parser.add_argument("--output", default="compare.png", help="file name of the picture")
@@ -46,8 +48,12 @@ def command_line():
 
 def chosen(arguments):
     """Return the tables that were asked for."""
-    if arguments.data is None:
-        found = fresh.everything() if arguments.fresh else tables.bundled()
+    if arguments.fresh:
+        found = fresh.everything()
+    elif arguments.larger:
+        found = fresh.larger()
+    elif arguments.data is None:
+        found = tables.bundled()
     elif Path(arguments.data).is_dir():
         found = tables.from_folder(arguments.data)
     else:

