@@ -218,43 +218,60 @@ def _refined(knots, column, center, scale, weight, target, finest):
     present = ~np.isnan(column)
     z = in_units(column[present], center, scale).astype(np.float64)
     weight, target = weight[present], target[present]
-    distinct, n_rows = np.unique(z), weight.sum()
-    if len(distinct) <= _FEW_VALUES:
-        enough = len(distinct) - 1 <= min(finest, n_rows / _ROWS_PER_VALUE)
-        finer = [distinct] if len(distinct) > 2 and enough else []
-    else:
-        ordered, mass = _sort(z.copy(), weight)
-        finest = min(finest, int(n_rows / _ROWS_PER_PIECE))
-        finer = [_knots(ordered, mass, n, n) for n in (finest // 2, finest) if n > 1]
-    for more in finer:
+    ordered, mass = _sort(z, weight)
+    distinct = np.unique(ordered)
+    few = len(distinct) <= _FEW_VALUES
+    finest = int(min(finest, weight.sum() / (_ROWS_PER_VALUE if few else _ROWS_PER_PIECE)))
+    finer = [len(distinct) - 1] if few else [finest // 2, finest]
+    finer = [n for n in finer if max(1, len(knots) - 1) < n <= finest]
+    bins = _bins(z, ordered, mass, distinct, weight, target) if finer else None
+    for n_pieces in finer:
+        more = distinct if few else _knots(ordered, mass, n_pieces, n_pieces)
         if len(more) > len(knots):
-            if not _miss(knots, z, weight, target, distinct):
+            if not _miss(knots, *bins):
                 break
             knots = more
     return knots
 
 
-def _miss(knots, z, weight, target, distinct):
-    """Tell whether y has more to do with a column than its pieces can say.
+def _bins(z, ordered, mass, distinct, weight, target):
+    """Cut a column into bins of one value each or, of many values, of equal mass.
 
-    An analysis of variance, in bins of equal mass or of one value each: the sum of squares between
-    the means of y and the best line with these knots, less what noise alone would add to it.
+    Returns
+    -------
+    middle, mass : ndarray of shape (n_bins,)
+        Mean and weight of the rows of each.
+    means : ndarray of shape (n_bins, n_outputs)
+        Means of y.
+    within : float
+        Sum of squares of y around them.
     """
     ends, n_bins = distinct, min(_BINS, int(weight.sum() / _ROWS_PER_BIN))
     if len(distinct) > n_bins:
-        ends = np.unique(_quantiles(*_sort(z.copy(), weight), np.arange(1, n_bins + 1) / n_bins))
+        ends = np.unique(_quantiles(ordered, mass, np.arange(1, n_bins + 1) / n_bins))
     own = np.searchsorted(ends, z)  # the bin of each row ends at or above its value
     mass = np.bincount(own, weight)
+    middle = np.bincount(own, weight * z) / mass
     sums = np.stack([np.bincount(own, weight * y) for y in target.T], axis=1)
-    means, middle = sums / mass[:, None], np.bincount(own, weight * z) / mass
+    means = sums / mass[:, None]
+    within = (weight[:, None] * target**2).sum() - (sums * means).sum()
+    return middle, mass, means, within
+
+
+def _miss(knots, middle, mass, means, within):
+    """Tell whether y has more to do with a column than its pieces can say.
+
+    An analysis of variance: the sum of squares between the means of y and the best line with these
+    knots, less what noise alone would add to it. The bins are those of `_bins`.
+    """
     ramps = [np.clip((middle - low) / (high - low), 0.0, 1.0) for low, high in pairwise(knots)]
     lines = np.column_stack([np.ones(len(mass)), _squash(middle), *ramps])
     root = np.sqrt(mass)[:, None]
     best, _, rank, _ = np.linalg.lstsq(root * lines, root * means)
-    total = (weight[:, None] * target**2).sum()
-    noise = (total - (sums * means).sum()) / (mass.sum() - len(mass))
+    noise = within / (mass.sum() - len(mass))
     freedom = len(mass) - rank
     missed = (mass[:, None] * (means - lines @ best) ** 2).sum() - freedom * noise
+    total = within + (mass[:, None] * means**2).sum()
     return missed > max(_MISSED_SHARE * total, _MISSED_NOISE * noise * np.sqrt(2 * freedom))
 
 

@@ -48,12 +48,9 @@ def command_line():
 
 def chosen(arguments):
     """Return the tables that were asked for."""
-    if arguments.fresh:
-        found = fresh.everything()
-    elif arguments.larger:
-        found = fresh.larger()
-    elif arguments.data is None:
-        found = tables.bundled()
+    if arguments.data is None:
+        usual = fresh.everything if arguments.fresh else tables.bundled
+        found = fresh.larger() if arguments.larger else usual()
     elif Path(arguments.data).is_dir():
         found = tables.from_folder(arguments.data)
     else:
