@@ -25,6 +25,8 @@ class NetworkProgress:
     ----------
     size : float
         The size weight N.
+    average_size : float
+        Its moving average.
     end : int
         N + W, the neurons that train.
     utility : float
@@ -36,6 +38,7 @@ class NetworkProgress:
     """
 
     size: float
+    average_size: float
     end: int
     utility: float
     data_loss: float

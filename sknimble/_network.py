@@ -271,7 +271,7 @@ class NetworkState(NamedTuple):
     arrays : tuple of ndarray
         Those of `Parameters`, without the leading axis.
     size : float
-        N.
+        N, a moving average as its weights are.
     sharpness : float, default=1.0
         What the raw output is multiplied by when the network answers, not while it learns.
     """
@@ -358,6 +358,7 @@ class GrowableNetworks:
         self.max_size, self.gain = max_size, gain
         self.seeds = list(seeds)
         self.size = np.array(sizes, dtype=float)
+        self.average_size = self.size.copy()
         self.end = np.zeros(len(self.seeds), dtype=int)
         self.options = {"dtype": dtype, "device": device}
         self.steps = torch.zeros((), device=device)  # what the optimiser is told
@@ -427,6 +428,7 @@ class GrowableNetworks:
         parts, joined = [self, *others], copy(self)
         joined.seeds = list(chain(*(part.seeds for part in parts)))
         joined.size = np.concatenate([part.size for part in parts])
+        joined.average_size = np.concatenate([part.average_size for part in parts])
         joined.end = np.concatenate([part.end for part in parts])
         vars(joined).update(joined._allocate(_room(joined.end)))
         first = 0
@@ -442,6 +444,7 @@ class GrowableNetworks:
         """Keep only the given networks (positions in the batch)."""
         self.seeds = [self.seeds[i] for i in members]
         self.size, self.end = self.size[members], self.end[members]
+        self.average_size = self.average_size[members]
         self._reallocate(_room(self.end), members)
 
     # -- size
@@ -463,6 +466,7 @@ class GrowableNetworks:
         if ends == start.tolist():
             return False
         self.end = np.array(ends, dtype=int)
+        self.average_size = np.minimum(self.average_size, self.end)
         self.reserve(_room(self.end))
         for member in np.flatnonzero(self.end < start):
             self._forget(member, self.end[member])
@@ -519,11 +523,12 @@ class GrowableNetworks:
             array[member].cpu().numpy()[: shape[1], : shape[2]].copy()
             for array, shape in zip(getattr(self, name).arrays(), shapes, strict=True)
         ]
-        return NetworkState(tuple(arrays), float(self.size[member]))
+        return NetworkState(tuple(arrays), float(self.average_size[member]))
 
     def load(self, member, state):
         """Put a `state` back, with its size; the optimiser forgets."""
-        self.size[member], self.end[member] = state.size, state.arrays[-1].shape[1]
+        self.size[member] = self.average_size[member] = state.size
+        self.end[member] = state.arrays[-1].shape[1]
         self.reserve(_room(self.end))
         for name in self.BUFFERS:
             kept = name in ("weights", "average")
@@ -543,9 +548,9 @@ class GrowableNetworks:
         states = [self.state(member, name).arrays for name in self.SAVED]
         return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in states])
 
-    def restore(self, member, size, end, snapshot):
-        """Put a `snapshot` back, with its size and its N + W: as if never interrupted."""
-        self.size[member], self.end[member] = size, end
+    def restore(self, member, size, average_size, end, snapshot):
+        """Put a `snapshot` back, with its N, its average and N + W: as if never interrupted."""
+        self.size[member], self.average_size[member], self.end[member] = size, average_size, end
         self.reserve(_room(self.end))
         shapes = _shapes(1, end, self.n_inputs, self.n_outputs, self.depth)
         cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]

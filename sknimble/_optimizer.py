@@ -11,6 +11,11 @@ BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8
 AVERAGE_DECAY = 0.99
 
 
+def average_decay(step):
+    """Return what is left of a moving average at this step, the first of which is number 1."""
+    return min(AVERAGE_DECAY, (1.0 + step) / (10.0 + step))
+
+
 def adamw_step(networks, learning_rates, weight_decay, step):
     """Move the weights of all networks by one AdamW step and update their average.
 
@@ -37,5 +42,4 @@ def adamw_step(networks, learning_rates, weight_decay, step):
         # Take back what a step at the highest rate was too long for the other networks.
         excess = weights.new_tensor(learning_rates).div_(-fastest).add_(1.0)
         weights.lerp_(before, excess.index_select(0, networks.owner))
-    decay = min(AVERAGE_DECAY, (1.0 + step) / (10.0 + step))
-    networks.flat["average"].lerp_(weights, 1.0 - decay)
+    networks.flat["average"].lerp_(weights, 1.0 - average_decay(step))

@@ -10,7 +10,7 @@ from . import __version__
 from ._history import pack, unpack
 
 # Raised when a later version stores something that this one could not read, or the reverse.
-LAYOUT = 3
+LAYOUT = 4
 
 
 def seal(state):

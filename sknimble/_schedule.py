@@ -79,17 +79,19 @@ class Schedule:
         return np.isfinite(self.anneal_start)
 
     def observe(self, step, objective):
-        """Record held-out objectives (nan: none); return which are the best so far.
+        """Record held-out objectives (nan: none); return which are the best so far, or as good.
 
-        What replaces the first candidate, the linear model, must be better by ``tol``: less
-        than that is luck.
+        Less than ``tol`` is luck: what replaces the first candidate, the linear model, must be
+        better by that, and of others that are as close to the best the latest is taken. It is an
+        average of more, and its size has had more time to settle.
         """
         first = (self.best_step == self.first_step) & np.isfinite(self.best)
-        better = objective < self.best * np.where(first, 1.0 - self.tol, 1.0)
-        self.best[better], self.best_step[better] = objective[better], step
+        good = objective < self.best * np.where(first, 1.0 - self.tol, 1.0 + self.tol)
+        self.best[good] = np.minimum(self.best, objective)[good]
+        self.best_step[good] = step
         marked = objective < self.mark * (1.0 - self.tol)
         self.mark[marked], self.mark_step[marked] = objective[marked], step
-        return better
+        return good
 
     def turn(self, step):
         """Start the anneals that are due; return which networks go back to their best."""
@@ -122,7 +124,7 @@ class Schedule:
         Not one that steps are running out for: it has not gone back to the best.
         """
         end = self.anneal_start + self.anneal_steps
-        idle = self.watched & (self.best_step <= self.anneal_start) & (end < self.limit)
+        idle = self.watched & (self.best >= self.anneal_from) & (end < self.limit)
         end = np.where(idle, end - 0.5 * self.anneal_steps, end)
         return (step >= end) | (step >= self.limit)
 

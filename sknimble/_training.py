@@ -21,7 +21,7 @@ from ._calibration import best_sharpness
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import forward, gradient, value
-from ._optimizer import adamw_step
+from ._optimizer import adamw_step, average_decay
 from ._schedule import WARM_UP, Schedule
 from ._size import BLOCK, next_size, normalised, size_loss, utility
 
@@ -161,7 +161,9 @@ class Training:
         self._judge(self._validate())
         if progress:
             for member, past in enumerate(progress.networks):
-                self.networks.restore(member, past.size, past.end, past.buffers)
+                self.networks.restore(
+                    member, past.size, past.average_size, past.end, past.buffers
+                )
                 self.utility[member], self.data_loss[member] = past.utility, past.data_loss
             self.utility_weight = progress.utility_weight
             self.rng.set_state(progress.rng_state)
@@ -277,6 +279,8 @@ class Training:
                                          SIZE_VELOCITY, networks.max_size)
             for size, u, price, stays in members
         ])  # fmt: skip
+        distance = networks.size - networks.average_size
+        networks.average_size += (1.0 - average_decay(self.step) ** CYCLE) * distance
         if networks.follow_size(settled):
             self._aim()
         else:
@@ -289,9 +293,9 @@ class Training:
 
     # ---------------------------------------------------------------- judging
     def _validate(self):
-        """Return the held-out loss of every network at its rounded size, nan without one."""
+        """Return the held-out loss of every network at its size, averaged and rounded; nan without."""
         networks, losses = self.networks, np.full(len(self.members), np.nan)
-        gates = networks.gates(np.rint(networks.size))
+        gates = networks.gates(np.rint(networks.average_size))
         for here, rows in self.judges:
             everyone, scale = len(here) == len(losses), self.scale[here]
             average = networks.average if everyone else networks.average.of(here)
@@ -321,21 +325,21 @@ class Training:
         """Raise because a loss is not finite."""
         raise Divergence(f"the loss is not finite after {self.step} steps")
 
-    def _size_loss(self):
-        """Return the size loss of every network."""
-        return size_loss(self.networks.size, self.size_penalty, self.target_size)
+    def _size_loss(self, sizes):
+        """Return the size loss of every network at a size of its own."""
+        return size_loss(sizes, self.size_penalty, self.target_size)
 
     def _judge_linear(self):
         """Let the network without neurons, the linear model, be the first candidate."""
-        sizes = self.networks.size
-        self.networks.size = np.zeros_like(sizes)
+        sizes = self.networks.average_size
+        self.networks.average_size = np.zeros_like(sizes)
         self._judge(self._validate())
-        self.networks.size = sizes
+        self.networks.average_size = sizes
 
     def _judge(self, validation):
         """Keep the state of every network that is the best of its held-out objectives."""
-        better = self.schedule.observe(self.step, validation + self._size_loss())
-        for position in np.flatnonzero(better):
+        objective = validation + self._size_loss(self.networks.average_size)
+        for position in np.flatnonzero(self.schedule.observe(self.step, objective)):
             state, sharpness = self.networks.state(position), float(self.sharpness[position])
             self.results[self.members[position]] = state._replace(sharpness=sharpness)
 
@@ -345,7 +349,9 @@ class Training:
         for position in np.flatnonzero(self.schedule.turn(self.step)):
             self.networks.load(position, self.results[self.members[position]])
         turned = self.schedule.settled & ~before
-        self.networks.size[turned] = np.rint(self.networks.size[turned])
+        networks = self.networks
+        networks.average_size[turned] = np.rint(networks.average_size[turned])
+        networks.size[turned] = networks.average_size[turned]
         done = self.schedule.finished(self.step)
         self.limited |= self.schedule.limited(self.step).any()
         if done.any():
@@ -363,7 +369,8 @@ class Training:
             self.results[member] = states[member]
             if not self.schedule.anneal:
                 self.left[member] = NetworkProgress(
-                    float(self.networks.size[position]), int(self.networks.end[position]),
+                    float(self.networks.size[position]),
+                    float(self.networks.average_size[position]), int(self.networks.end[position]),
                     float(self.utility[position]), float(self.data_loss[position]),
                     self.networks.snapshot(position),
                 )  # fmt: skip
@@ -400,7 +407,7 @@ class Training:
 
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""
-        size_losses, rates = self._size_loss(), self.learning_rates()
+        size_losses, rates = self._size_loss(self.networks.size), self.learning_rates()
         return {
             int(member): Epoch(
                 epoch=self.epoch,

@@ -421,11 +421,12 @@ def test_growing_and_shrinking_keep_the_optimiser_state_of_what_remains():
     networks = make_networks([3.4], 2)
     end = int(networks.end[0])
     before = {name: networks.state(0, name) for name in networks.BUFFERS}
-    networks.size = np.array([35.0])
+    networks.size = networks.average_size = np.array([35.0])
     networks.follow_size()
     networks.size = np.array([3.4])
     networks.follow_size()
     assert int(networks.end[0]) == end
+    assert networks.average_size[0] == end, "an average counts no neuron that is not there"
     for name, state in before.items():
         for kept, original in zip(networks.state(0, name).arrays, state.arrays, strict=True):
             np.testing.assert_array_equal(kept, original)

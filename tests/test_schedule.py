@@ -171,6 +171,15 @@ def test_only_a_lower_objective_is_better():
     assert schedule.best_step.tolist() == [20, 10, 10, 20]
 
 
+def test_what_is_within_tol_of_the_best_is_as_good_and_later():
+    schedule = make(tol=0.1)
+    objectives = [1.0, 0.95, 0.8, 0.87, 0.89, 0.7, 0.76, 0.78]
+    kept = [schedule.observe(step, np.array([one]))[0] for step, one in enumerate(objectives)]
+    assert kept == [True, False, True, True, False, True, True, False]
+    assert schedule.best[0] == 0.7
+    assert schedule.best_step[0] == 6
+
+
 def test_improvements_within_tol_are_kept_but_win_no_time():
     tiny = run(make(tol=1e-2), lambda step: np.array([1.0 - 1e-7 * step]))
     none = run(make(tol=1e-2), lambda step: np.array([1.0]))

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from sknimble._losses import CrossEntropy, SquaredError
+from sknimble._optimizer import average_decay
 from sknimble._predictor import FittedNetwork
 from sknimble._size import normalised, size_loss
 from sknimble._start import start_training, without_units
-from sknimble._training import WARM_UP, Divergence, Training, at_most_threads
+from sknimble._training import CYCLE, WARM_UP, Divergence, Training, at_most_threads
 
 # A constant rate, for as many epochs as asked for: what is learned does not hang on the schedule.
 STEADY = {"anneal": False, "learning_rate": 2e-2}
@@ -315,6 +316,19 @@ def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
     assert records[-1].data_loss < 0.6 * records[0].data_loss
 
 
+def test_n_is_averaged_over_the_same_steps_as_the_weights():
+    training = start(waves(200), sizes=(30.0,), max_iter=400, anneal=False, size_penalty=1e-2)
+    average, trained = 30.0, []
+    for epoch in training.epochs():
+        size, step = epoch[0].size, training.step
+        trained.append(size)
+        if step > WARM_UP and step % CYCLE == 1:
+            average += (1.0 - average_decay(step) ** CYCLE) * (size - average)
+    assert min(trained) < 20.0
+    assert training.results[0].size == pytest.approx(average, rel=1e-9)
+    assert min(trained[-100:]) <= average <= max(trained[-100:])
+
+
 # ------------------------------------------------------------------ the best state
 def held_out_objective(training, state, price):
     """Return the objective of a state on the held-out rows, by the network that predicts."""
@@ -326,14 +340,24 @@ def held_out_objective(training, state, price):
 
 @pytest.mark.parametrize("price", [1e-1, 1e-3])
 @pytest.mark.parametrize("data", [waves, line])
-def test_what_is_published_is_the_best_that_held_out_rows_have_seen(data, price):
+@pytest.mark.parametrize("tol", [0.0, 1e-2])
+def test_what_is_published_is_the_latest_as_good_as_the_best(monkeypatch, data, price, tol):
     held_out = (np.arange(200) < 60)[None]
-    training = start(data(), held_out=held_out, size_penalty=price, max_iter=300)
+    training = start(data(), held_out=held_out, size_penalty=price, max_iter=300, tol=tol)
     linear = held_out_objective(training, training.networks.state(0)._replace(size=0.0), price)
-    records = [records[0] for records in training.epochs()]
-    objectives = [record.validation_loss + record.size_loss for record in records]
+    seen, observe = [], training.schedule.observe
+
+    def spy(step, objective):
+        seen.append(objective[0])
+        return observe(step, objective)
+
+    monkeypatch.setattr(training.schedule, "observe", spy)
+    assert len(list(training.epochs())) == len(seen) - 1
+    assert seen[0] == pytest.approx(linear, rel=1e-9)
+    beaten = min(seen) < linear * (1 - tol)
+    expected = [value for value in seen if value <= min(seen) * (1 + tol)][-1] if beaten else linear
     published = held_out_objective(training, training.results[0], price)
-    assert published == pytest.approx(min(linear, *objectives), rel=1e-9)
+    assert published == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_linear_model_is_published_where_nothing_beats_it():
