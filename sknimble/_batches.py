@@ -54,15 +54,13 @@ class Rows:
 
     def take(self, index):
         """Return a copy of the rows at the given positions."""
-        # index_select is several times as fast as indexing
-        chosen = torch.as_tensor(index, device=self.target.device)
         if isinstance(self.X, torch.Tensor):
-            X = self.X.index_select(0, chosen)
+            X = _take(self.X, index)
         else:
             X = read(self.X, index)
             X = torch.as_tensor(X).to(self.target) if isinstance(X, np.ndarray) else X
-        weight = None if self.weight is None else self.weight.index_select(1, chosen)
-        return Rows(X, self.target.index_select(0, chosen), weight)
+        weight = None if self.weight is None else _take(self.weight, index, dim=1)
+        return Rows(X, _take(self.target, index), weight)
 
     def slice(self, start, stop):
         """Return a view of consecutive rows."""
@@ -303,7 +301,7 @@ class Batches:
                 for batch in index.numpy()
             ]
         if isinstance(X, torch.Tensor):
-            return X.index_select(0, flat).view(*index.shape, -1)
+            return _take(X, flat).view(*index.shape, -1)
         return self._tensor(X[flat.cpu().numpy()].toarray()).view(*index.shape, -1)
 
     def _gather_targets(self, index):
@@ -311,15 +309,22 @@ class Batches:
         slot, target, weight = self._cuts[3], self.rows.target, self.rows.weight
         first = len(self.rows) * torch.as_tensor(self.groups, device=slot.device)[:, None]
         flat = (index if target.dim() == 2 else index + first).reshape(-1)
-        target = target.flatten(0, -2).index_select(0, flat).view(*index.shape, -1)
+        target = _take(target.flatten(0, -2), flat).view(*index.shape, -1)
         if weight is not None:
-            weight = weight.flatten().index_select(0, (index + first).reshape(-1))
+            weight = _take(weight.flatten(), (index + first).reshape(-1))
             weight = weight.view(index.shape).index_select(1, slot)
         return target.index_select(1, slot), 1.0 if weight is None else weight
 
     def _tensor(self, array):
         """Return an array as a tensor of the targets' kind."""
         return torch.as_tensor(array).to(self.rows.target)
+
+
+def _take(tensor, positions, dim=0):
+    """Return a copy of rows or columns; on a CPU numpy takes two thirds of torch's time."""
+    if tensor.device.type == "cpu":
+        return torch.from_numpy(tensor.numpy().take(positions, axis=dim))
+    return tensor.index_select(dim, torch.as_tensor(positions, device=tensor.device))
 
 
 def _relative(weight, dtype):
