@@ -74,8 +74,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
-        Share by which the held-out objective must improve to count as an improvement; an anneal
-        of the learning rate that improves it by four times as much is followed by another.
+        Share by which the held-out objective must improve to count as an improvement: of epochs
+        within it of the best, the latest is kept. An anneal of the learning rate that improves
+        it by four times as much is followed by another.
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"

@@ -32,8 +32,8 @@ class Epoch:
     size_loss : float
         What the size costs, in the same unit.
     validation_loss : float
-        Normalised loss on the held-out rows, of a classifier at its best sharpness; nan when
-        there are none.
+        Normalised loss on the held-out rows, of averaged weights and as many neurons as the
+        average of N, of a classifier at its best sharpness; nan when there are none.
     size : float
         The size weight N, in neurons.
     utility : float

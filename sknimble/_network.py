@@ -358,7 +358,7 @@ class GrowableNetworks:
         self.max_size, self.gain = max_size, gain
         self.seeds = list(seeds)
         self.size = np.array(sizes, dtype=float)
-        self.average_size = self.size.copy()
+        self.average_size = self.size.copy()  # over the steps that "average" is of
         self.end = np.zeros(len(self.seeds), dtype=int)
         self.options = {"dtype": dtype, "device": device}
         self.steps = torch.zeros((), device=device)  # what the optimiser is told

@@ -2,9 +2,9 @@
 
 Steps descend the loss with N and with N + W neurons awake in turn: the trapezoid rule for the
 window average in J. At every other step with N both losses are measured on the same rows, and
-N takes its own step. What a network publishes is the best moving average of its weights that
-its held-out rows have seen, with its size and, of a classifier, its sharpness; `_schedule` says
-when it is done.
+N takes its own step. What a network publishes is the best moving average of its weights and of N
+that its held-out rows have seen and, of a classifier, its sharpness; `_schedule` says which is
+the best, and when it is done.
 """
 
 import math
@@ -293,7 +293,7 @@ class Training:
 
     # ---------------------------------------------------------------- judging
     def _validate(self):
-        """Return the held-out loss of every network at its size, averaged and rounded; nan without."""
+        """Return the held-out loss of every network at its average N, rounded; nan without one."""
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.average_size))
         for here, rows in self.judges:
@@ -337,7 +337,7 @@ class Training:
         self.networks.average_size = sizes
 
     def _judge(self, validation):
-        """Keep the state of every network that is the best of its held-out objectives."""
+        """Keep the state of every network that is the best so far, or as good."""
         objective = validation + self._size_loss(self.networks.average_size)
         for position in np.flatnonzero(self.schedule.observe(self.step, objective)):
             state, sharpness = self.networks.state(position), float(self.sharpness[position])

@@ -355,7 +355,8 @@ def test_what_is_published_is_the_latest_as_good_as_the_best(monkeypatch, data, 
     assert len(list(training.epochs())) == len(seen) - 1
     assert seen[0] == pytest.approx(linear, rel=1e-9)
     beaten = min(seen) < linear * (1 - tol)
-    expected = [value for value in seen if value <= min(seen) * (1 + tol)][-1] if beaten else linear
+    good = [value for value in seen if value <= min(seen) * (1 + tol)]
+    expected = good[-1] if beaten else linear
     published = held_out_objective(training, training.results[0], price)
     assert published == pytest.approx(expected, rel=1e-9)
 
