@@ -161,9 +161,7 @@ class Training:
         self._judge(self._validate())
         if progress:
             for member, past in enumerate(progress.networks):
-                self.networks.restore(
-                    member, past.size, past.average_size, past.end, past.buffers
-                )
+                self.networks.restore(member, past.size, past.average_size, past.end, past.buffers)
                 self.utility[member], self.data_loss[member] = past.utility, past.data_loss
             self.utility_weight = progress.utility_weight
             self.rng.set_state(progress.rng_state)
