@@ -12,13 +12,14 @@ from sknimble import NimbleRegressor, search_space
 
 def main():
     X, y = load_diabetes(return_X_y=True)
-    # Without early stopping every candidate uses all of its epochs. A short training says nothing
+    # Without early stopping every candidate uses all of its epochs, as long as they are at most
+    # 600 steps: 54 epochs of ten batches and fewer. A short training says nothing
     # about a better learning rate, so that one is not searched.
     model = NimbleRegressor(n_estimators=1, early_stopping=False, random_state=0)
     space = search_space()
     del space["learning_rate_init"]
     search = HalvingRandomSearchCV(
-        model, space, resource="max_iter", min_resources=5, max_resources=135, factor=3,
+        model, space, resource="max_iter", min_resources=2, max_resources=54, factor=3,
         n_candidates=27, cv=3, random_state=0,
     ).fit(X, y)  # fmt: skip
 

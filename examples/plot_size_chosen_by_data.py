@@ -1,7 +1,8 @@
 """The data choose the size: what makes a network larger, and what does not.
 
 Harder targets and cheaper neurons make it larger; where it starts, the units of X and y and the
-seed should not matter. Prints one table per claim and draws the first three. All else is default.
+seed should not matter. Prints one table per claim, and draws all but that of units. All else is
+default.
 
 python examples/plot_size_chosen_by_data.py            minutes; --quick for a glance
 python examples/plot_size_chosen_by_data.py --table my.csv.gz --target y

@@ -42,7 +42,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     initial_size : float, default=None
         Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
         one network, 16 for each of two, 8 of more; times the root of the number of
-        classes if there are more than two; or `max_size` if less.
+        classes, if there are more than two, or of labels per row; or `max_size` if less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model.
     target_size : float, default=None
@@ -80,14 +80,16 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
-        Whether rows are held out that say when to stop and which epoch was best. "auto": from
-        20 rows on. Explicit validation rows in `fit` take their place. Without any, training
-        takes 600 steps, at least one epoch and at most `max_iter`, and the last weights count.
+        Whether rows are held out that say when to stop and which epoch to keep. "auto": from
+        20 distinct rows on. Explicit validation rows in `fit` take their place. Without any, the
+        last weights count, after 600 steps, at least one epoch and at most `max_iter`; or after
+        `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1, of each class. Several networks hold out one
         of ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all. So that
+        it can, the learning rate is not annealed.
     device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
         Where to train. Prediction needs neither the device nor PyTorch.
     random_state : int, RandomState instance or None, default=None
@@ -100,7 +102,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted; with several labels per row, the numbers of the columns of y.
     size_weight_ : float
-        The trained size weight N, the sum over the networks.
+        The size weight N, averaged over the latest steps as the weights are; the sum over the
+        networks.
     n_hidden_ : int
         Neurons per hidden layer: N rounded, the sum over the networks.
     n_parameters_ : int

@@ -1,6 +1,6 @@
 """The matrix of a large table, made a few rows at a time, when they are read.
 
-Encoded, a table can be many times its own size: a column of numbers becomes up to nine. Where that
+Encoded, a table can be many times its own size: a column of numbers becomes up to 34. Where that
 would be much, rows stay codes, or an array of numbers as it came, and each batch is made anew.
 """
 

@@ -115,15 +115,30 @@ def row_losses(loss, raw, target):
     return loss.value(raw[None], target)[0].numpy()
 
 
-class SquaredError:
-    """Half the sum over outputs of ``(raw - target)**2``, on a standardised target.
-
-    Predictions are clipped to the range of the training target.
-    """
+class _InRange:
+    """What is predicted in the units of y, and clipped to its range."""
 
     link = "range"
     least = TINY
     calibrated = False
+
+    def widen(self, y):
+        """Return a copy whose predictions may reach as far as y."""
+        wider = copy(self)
+        wider.range_ = np.stack([np.minimum(self.range_[0], y.min(axis=0)),
+                                 np.maximum(self.range_[1], y.max(axis=0))])  # fmt: skip
+        return wider
+
+    def decode(self, raw):
+        """Return predictions in the units of y."""
+        return np.clip(raw * self.scale_ + self.location_, *self.range_)
+
+
+class SquaredError(_InRange):
+    """Half the sum over outputs of ``(raw - target)**2``, on a standardised target.
+
+    Predictions are clipped to the range of the training target.
+    """
 
     def fit(self, y, weight):
         """Learn location, scale and range of y, shape (n, o)."""
@@ -138,20 +153,9 @@ class SquaredError:
         self.n_outputs_ = y.shape[1]
         return self
 
-    def widen(self, y):
-        """Return a copy whose predictions may reach as far as y."""
-        wider = copy(self)
-        wider.range_ = np.stack([np.minimum(self.range_[0], y.min(axis=0)),
-                                 np.maximum(self.range_[1], y.max(axis=0))])  # fmt: skip
-        return wider
-
     def encode(self, y):
         """Standardise y."""
         return (y - self.location_) / self.scale_
-
-    def decode(self, raw):
-        """Return predictions in the units of y."""
-        return np.clip(raw * self.scale_ + self.location_, *self.range_)
 
     def value(self, raw, target):
         """Return the loss of every row."""
@@ -172,7 +176,7 @@ class SquaredError:
         return model.coef_.reshape(target.shape[1], -1), np.ravel(model.intercept_)
 
 
-class _Robust:
+class _Robust(_InRange):
     """Mean over outputs of a function of the error e: quadratic near 0, linear beyond, tilted.
 
     With delta > 0 and a level q between 0 and 1 it is ``h(e) / 2 + (1/2 - q) e``, where
@@ -186,9 +190,6 @@ class _Robust:
     He, Pan, Tan and Zhou, "Smoothed quantile regression", arXiv 2012.05187.
     """
 
-    link = "range"
-    least = TINY
-    calibrated = False
     delta = 0.01
     quantile = 0.5
 
@@ -201,21 +202,10 @@ class _Robust:
         self.levels_ = np.broadcast_to(np.asarray(self.quantile, float), self.n_outputs_)
         return self
 
-    def widen(self, y):
-        """Return a copy whose predictions may reach as far as y."""
-        wider = copy(self)
-        wider.range_ = np.stack([np.minimum(self.range_[0], y.min(axis=0)),
-                                 np.maximum(self.range_[1], y.max(axis=0))])  # fmt: skip
-        return wider
-
     def encode(self, y):
         """Centre and scale y; repeat it for every level if there are several."""
         z = (y - self.location_) / self.scale_
         return np.repeat(z, self.n_outputs_ // z.shape[1], axis=1)
-
-    def decode(self, raw):
-        """Return predictions in the units of y."""
-        return np.clip(raw * self.scale_ + self.location_, *self.range_)
 
     def value(self, raw, target):
         """Return the loss of every row."""
@@ -566,6 +556,8 @@ def _weighted_median(values, weight):
 
 def _spread(coef, intercept, present, n_classes):
     """Place the rows of the classes a fold has among all classes, the others improbable."""
+    if len(present) == 1:
+        intercept = np.abs(intercept)  # of the second of two classes, whichever it was
     if len(coef) == 1 and len(present) == 2:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2
     full, offset = np.zeros((n_classes, coef.shape[1])), np.full(n_classes, -10.0)

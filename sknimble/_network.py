@@ -461,7 +461,8 @@ class GrowableNetworks:
                 ends[member] = int(size)
                 continue
             wanted = window_end(size, self.max_size)
-            if wanted > ends[member] or wanted <= ends[member] - 2 * BLOCK:
+            end = ends[member]
+            if wanted > end or wanted <= end - 2 * BLOCK or end > self.max_size:
                 ends[member] = wanted
         if ends == start.tolist():
             return False

@@ -19,7 +19,7 @@ _MOST_PIECES = 2**11  # of all columns together: every piece is a weight of ever
 _VALUES_PER_PIECE = 8  # at least, for more pieces
 _REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
 _SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
-# Columns of no more pieces have ramps from 0 to 1. Of more, all are as lower as more are steep.
+# Columns of no more pieces have ramps from 0 to 1. Of more, ramps are lower, by sqrt(8 / pieces).
 _FULL_HEIGHT = 8
 _FINER = 4  # times as many pieces as otherwise a column may have where y asks for them
 _ROWS_PER_PIECE = 40  # at least, for as many
@@ -27,7 +27,7 @@ _ROWS_PER_VALUE = 20  # at least, for a piece between any two of few values
 _BINS = 128  # in which means of y are compared with the pieces, at most
 _ROWS_PER_BIN = 4  # on average, at least
 _MISSED_SHARE = 0.05  # of the variance of y that is worth more pieces
-_MISSED_NOISE = 6.0  # standard deviations that it must exceed, if there were nothing to miss
+_MISSED_NOISE = 6.0  # times the standard deviation of what noise alone would add
 _ROWS_ASKED = 2**15  # rows that say whether there should be more pieces
 
 

@@ -426,7 +426,7 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
     cv : int, splitter or iterable, default=5
         As scikit-learn's.
     scoring : str or callable, default=None
-        A scikit-learn scorer; None is R2.
+        A scikit-learn scorer; None is the estimator's own ``score``.
     selection : {"best", "one_se"}, default="best"
         The price of the best mean score, or the highest whose mean score is within one standard
         error of it.

@@ -80,14 +80,16 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     n_iter_no_change : int, default=10
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
-        Whether rows are held out that say when to stop and which epoch was best. "auto": from
-        20 rows on. Explicit validation rows in `fit` take their place. Without any, training
-        takes 600 steps, at least one epoch and at most `max_iter`, and the last weights count.
+        Whether rows are held out that say when to stop and which epoch to keep. "auto": from
+        20 distinct rows on. Explicit validation rows in `fit` take their place. Without any, the
+        last weights count, after 600 steps, at least one epoch and at most `max_iter`; or after
+        `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1. Several networks hold out one of
         ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all.
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all. So that
+        it can, the learning rate is not annealed.
     device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
         Where to train. Prediction needs neither the device nor PyTorch.
     random_state : int, RandomState instance or None, default=None
@@ -98,7 +100,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     Attributes
     ----------
     size_weight_ : float
-        The trained size weight N, the sum over the networks.
+        The size weight N, averaged over the latest steps as the weights are; the sum over the
+        networks.
     n_hidden_ : int
         Neurons per hidden layer: N rounded, the sum over the networks.
     n_parameters_ : int
@@ -322,7 +325,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         return_std : bool, default=False
-            Return also how far y may be from it.
+            Return also how far y may be from its prediction.
 
         Returns
         -------
@@ -338,7 +341,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Raises
         ------
         ValueError
-            If a single network with no rows held out is asked for a standard deviation.
+            If a single network with no rows held out, or of quantiles, is asked for a standard
+            deviation.
         """
         if not return_std:
             y = self._predict(X, self._decoded_mean)
@@ -346,8 +350,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         check_is_fitted(self)
         if self._noise is None and len(self._networks) == 1:
             raise ValueError(
-                "return_std=True needs rows held out, which tell the noise of y, or "
-                "n_estimators=2 or more, this has 1"
+                "return_std=True needs n_estimators=2 or more, this has 1, or rows held out, "
+                "which tell the noise of y, of all losses but the quantile"
             )
         both = self._predict(X, self._decoded_mean_and_variance)
         y, variance = both[..., 0], both[..., 1]

@@ -16,7 +16,7 @@ CHOICES = {
 
 
 def search_space(trial=None, *, prefix=""):
-    """Return what to search, most important first; width is not among it.
+    """Return what to search, most important first; width is not among them.
 
     Parameters
     ----------

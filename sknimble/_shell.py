@@ -283,6 +283,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError("X_val and y_val must be given together")
         X_val = validate_table(self, X_val, reset=False)
         y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, "y_val")
+        X_val, y_val, weight = _rows_that_count(X_val, y_val, weight)
         target = self._apply_target(y_val, "y_val")
         Z = encode_early_or_late(self._table, X_val)
         return Z, target, self._reweight(y_val, weight)

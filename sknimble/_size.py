@@ -129,8 +129,7 @@ def window_end(size, max_size):
     """Return N + W, the number of neurons that train.
 
     W is about a quarter of N and at least `SCOUTS` neurons; the end is rounded up to a
-    multiple of `BLOCK`, the unit in which memory is reserved, so that rounding is scouts
-    and not waste.
+    multiple of `BLOCK`, the unit in which neurons wake and sleep.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ class Training:
     members : ndarray
         Numbers of the networks still in training.
     results : dict of int to NetworkState
-        Best state of every network, by number.
+        The best state of every network, or the latest that is as good, by number.
     """
 
     _PER_NETWORK = (
@@ -161,7 +161,8 @@ class Training:
         self._judge(self._validate())
         if progress:
             for member, past in enumerate(progress.networks):
-                self.networks.restore(member, past.size, past.average_size, past.end, past.buffers)
+                sizes = np.minimum([past.size, past.average_size], self.networks.max_size)
+                self.networks.restore(member, *sizes, past.end, past.buffers)
                 self.utility[member], self.data_loss[member] = past.utility, past.data_loss
             self.utility_weight = progress.utility_weight
             self.rng.set_state(progress.rng_state)

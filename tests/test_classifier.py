@@ -83,6 +83,17 @@ def test_class_weights_hold_for_validation_rows():
     assert by_class.history_[-1].validation_loss == by_row.history_[-1].validation_loss
 
 
+@short
+def test_validation_rows_of_weight_zero_are_as_good_as_absent():
+    X, y = draw_classes(spread=3)
+    parameters = QUICK | {"early_stopping": True, "class_weight": "balanced"}
+    here = y != 2
+    without = NimbleClassifier(**parameters).fit(X, y, X_val=X[here], y_val=y[here])
+    model = NimbleClassifier(**parameters)
+    model.fit(X, y, X_val=X, y_val=y, sample_weight_val=here.astype(float))
+    np.testing.assert_array_equal(model.predict_proba(X), without.predict_proba(X))
+
+
 # ------------------------------------------------------------------ labels
 
 LABELS = {

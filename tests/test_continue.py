@@ -199,6 +199,7 @@ def test_a_smaller_cap_keeps_the_first_neurons(data, n_hidden_layers):
     first = model.resized(6).predict(X)
     model.set_params(max_size=6, learning_rate_init=1e-15, max_iter=11)  # not read again
     assert model.fit(X, y).n_hidden_ <= 6
+    assert model.history_[-1].size <= 6
     np.testing.assert_allclose(model.predict(X), first, atol=1e-4)
 
 

@@ -340,3 +340,11 @@ def test_a_fold_of_one_binary_class_predicts_that_class(only):
     coef, intercept = loss.fit_linear(X, y, weight)
     probability = loss.decode(X @ np.reshape(coef, (1, -1)).T + intercept)
     np.testing.assert_allclose(probability, only, atol=1e-3)
+
+
+@pytest.mark.parametrize("only", [0, 1, 2])
+def test_the_only_class_there_is_is_the_one_to_expect(only):
+    X, target = np.random.default_rng(0).normal(size=(20, 2)), np.eye(3)[np.full(20, only)]
+    coef, intercept = CrossEntropy().fit_linear(X, target, np.ones(20))
+    share = softmax(X @ coef.T + intercept, axis=1)
+    assert (share[:, only] > 0.999).all()

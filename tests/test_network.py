@@ -473,6 +473,14 @@ def test_a_size_that_trembles_keeps_its_scouts():
     assert len({past.shape[1] for past in pasts[1:]}) == 1
 
 
+def test_a_lower_cap_is_one_on_the_scouts_too():
+    networks = make_networks([20.0])
+    assert networks.end[0] == 32
+    networks.max_size = 24
+    networks.follow_size()
+    assert networks.end[0] == networks.capacity == 24
+
+
 def test_there_is_always_room_for_the_window():
     networks = make_networks([0.0, 0.0])
     rng = np.random.default_rng(0)
