@@ -12,9 +12,9 @@ from sknimble import NimbleRegressor, search_space
 
 def main():
     X, y = load_diabetes(return_X_y=True)
-    # Without early stopping every candidate uses all of its epochs, as long as they are at most
-    # 600 steps: 54 epochs of ten batches and fewer. A short training says nothing
-    # about a better learning rate, so that one is not searched.
+    # Without early stopping every candidate uses all of its epochs, if they are at most 600 steps:
+    # 54 epochs of about ten batches are. A short training says nothing about a better learning
+    # rate, so that one is not searched.
     model = NimbleRegressor(n_estimators=1, early_stopping=False, random_state=0)
     space = search_space()
     del space["learning_rate_init"]

@@ -161,8 +161,7 @@ class Training:
         self._judge(self._validate())
         if progress:
             for member, past in enumerate(progress.networks):
-                sizes = np.minimum([past.size, past.average_size], self.networks.max_size)
-                self.networks.restore(member, *sizes, past.end, past.buffers)
+                self.networks.restore(member, past.size, past.average_size, past.end, past.buffers)
                 self.utility[member], self.data_loss[member] = past.utility, past.data_loss
             self.utility_weight = progress.utility_weight
             self.rng.set_state(progress.rng_state)
@@ -345,10 +344,10 @@ class Training:
     def _turn(self):
         """Send networks back to their best to anneal, at a whole N; let finished ones go."""
         before = self.schedule.settled
-        for position in np.flatnonzero(self.schedule.turn(self.step)):
-            self.networks.load(position, self.results[self.members[position]])
-        turned = self.schedule.settled & ~before
         networks = self.networks
+        for position in np.flatnonzero(self.schedule.turn(self.step)):
+            networks.load(position, self.results[self.members[position]])
+        turned = self.schedule.settled & ~before
         networks.average_size[turned] = np.rint(networks.average_size[turned])
         networks.size[turned] = networks.average_size[turned]
         done = self.schedule.finished(self.step)
@@ -356,7 +355,7 @@ class Training:
         if done.any():
             self._leave(done)
         if done.any() or turned.any():
-            self.networks.follow_size(self.schedule.settled)
+            networks.follow_size(self.schedule.settled)
             self._aim()
 
     def _leave(self, done):
