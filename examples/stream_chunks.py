@@ -1,6 +1,6 @@
 """Learn from ten million rows that never exist at the same time.
 
-Rows are generated in chunks, used once and forgotten, so memory stays where the first chunks
+Rows are generated in chunks, used and forgotten, so memory stays where the first chunks
 left it. Pass a smaller number of rows for a quick look:
 
     python examples/stream_chunks.py 1000000

@@ -15,6 +15,8 @@ FIXED = {
     "activation", "categorical_features", "early_stopping", "encoding", "loss", "n_estimators",
     "n_hidden_layers", "quantile", "validation_fraction",
 }  # fmt: skip
+MOST_PASSES, ROWS_PER_PASS = 8, 64  # over a piece of a table, of so many rows for every pass
+STEPS_TO_ONE_PASS = 40_000  # after which there are enough rows to see each but once
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,27 @@ def check_unchanged(before, now):
                 f"{name} was {value!r} when training began and is {now[name]!r} now: what was "
                 "learned cannot be kept. Set it back, or begin anew with warm_start=False"
             )
+
+
+def passes_over(n_rows, step):
+    """Return how often `partial_fit` goes through a piece of a table.
+
+    While rows are few, more is learnt from each by seeing it again (data echoing, Choi, Passos,
+    Shallue and Dahl, arXiv 1907.05550); from very few, again and again, only themselves.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the piece.
+    step : int
+        Steps made so far.
+
+    Returns
+    -------
+    int
+    """
+    most = min(MOST_PASSES, n_rows // ROWS_PER_PASS, STEPS_TO_ONE_PASS // (step + 1))
+    return max(1, most)
 
 
 def epochs_left(max_iter, done):

@@ -9,14 +9,15 @@ import torch
 
 BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8
 AVERAGE_DECAY = 0.99
+LASTING_DECAY = 0.998  # where no falling rate brings the weights to rest
 
 
-def average_decay(step):
+def average_decay(step, most=AVERAGE_DECAY):
     """Return what is left of a moving average at this step, the first of which is number 1."""
-    return min(AVERAGE_DECAY, (1.0 + step) / (10.0 + step))
+    return min(most, (1.0 + step) / (10.0 + step))
 
 
-def adamw_step(networks, learning_rates, weight_decay, step):
+def adamw_step(networks, learning_rates, weight_decay, step, most=AVERAGE_DECAY):
     """Move the weights of all networks by one AdamW step and update their average.
 
     Parameters
@@ -29,6 +30,8 @@ def adamw_step(networks, learning_rates, weight_decay, step):
         Share of a weight lost per step is ``learning_rate * weight_decay``.
     step : int
         Steps made so far, this one included; for the bias corrections.
+    most : float, default=AVERAGE_DECAY
+        Where the decay of the average ends.
     """
     weights, fastest = networks.flat["weights"], max(learning_rates)
     before = weights.clone() if min(learning_rates) < fastest else None
@@ -42,4 +45,4 @@ def adamw_step(networks, learning_rates, weight_decay, step):
         # Take back what a step at the highest rate was too long for the other networks.
         excess = weights.new_tensor(learning_rates).div_(-fastest).add_(1.0)
         weights.lerp_(before, excess.index_select(0, networks.owner))
-    networks.flat["average"].lerp_(weights, 1.0 - average_decay(step))
+    networks.flat["average"].lerp_(weights, 1.0 - average_decay(step, most))

@@ -69,8 +69,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Decay of the neurons' weights per step, in units of the step size, decoupled from the
         gradient. The linear path does not decay.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" is a sixteenth of the rows (in `partial_fit`, which sees them once,
-        half of that), at most 256 and at least 32, or a quarter of them if that is less.
+        Rows per step. "auto" is a sixteenth of the rows (in `partial_fit` half of that), at most
+        256 and at least 32, or a quarter of them if that is less.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
@@ -250,10 +250,12 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Make one pass over a piece of a table that is too large or never ends.
+        """Learn from a piece of a table that is too large or never ends.
 
         Scales, categories and the linear start come from the rows of the first call, or of
-        `fit`; the size goes on evolving. Nothing is held out and the learning rate stays as it is.
+        `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
+        fourth root of the steps. A piece is gone through up to eight times, once for every 64 of
+        its rows: each time is an epoch. After 5,000 steps it is fewer times, after 20,000 once.
 
         Parameters
         ----------

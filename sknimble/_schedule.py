@@ -7,6 +7,8 @@ anneal that has paid, by a few ``tol``, is followed by another (warm restarts, L
 Hutter, arXiv 1608.03983); one that has found nothing by half its length ends there. So the length
 follows the data: a small noisy table that peaks after 100 steps is done after 450, and one that
 can be learnt to the last digit trains on.
+
+A training that may go on later never anneals: its rate falls as the fourth root of the steps.
 """
 
 from copy import copy
@@ -19,6 +21,7 @@ FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need 
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
 ANNEAL_GAIN = 4.0  # times tol, to be followed by another anneal
 FIXED_STEPS = 600  # length of a training with nothing to watch
+FALL_STEPS, FALL_POWER = 400, 0.25  # how the rate falls where nothing is annealed
 
 
 class Schedule:
@@ -37,7 +40,7 @@ class Schedule:
     tol : float
         Relative improvement that counts; for `ANNEAL_GAIN` times that an anneal is repeated.
     anneal : bool
-        False keeps the rate constant, so that training can be continued later.
+        False has the rate fall slowly for ever, so that training can be continued later.
     """
 
     _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step",
@@ -66,12 +69,14 @@ class Schedule:
         """Return the learning rate of every network, as a share of the largest, a list."""
         # Every step asks: for a few networks plain floats take a tenth of an array's time.
         warm = min(1.0, (step + 1.0) / WARM_UP)
+        if not self.anneal:
+            warm *= (1.0 + step / FALL_STEPS) ** -FALL_POWER
         anneals = zip(self.anneal_start.tolist(), self.anneal_steps.tolist(), strict=True)
         return [warm * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n in anneals]
 
     def is_steady(self, step):
         """Tell whether no rate changes before the next `turn`."""
-        return step >= WARM_UP and not self.settled.any()
+        return self.anneal and step >= WARM_UP and not self.settled.any()
 
     @property
     def settled(self):

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from ._callbacks import NOBODY, CallbackSupportMixin
-from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
+from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left, passes_over
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._persistence import seal, unseal
@@ -181,13 +181,15 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
-        """Make one pass over the rows, the first of all or one more."""
+        """Learn from one piece of a table, the first of all or one more."""
         begin = not self._is_begun()
         self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         rows = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
+        step = 0 if begin or self._progress is None else self._progress.step
         training = self._start(
-            *rows, None, begin=begin, hold_out=False, max_iter=1, anneal=False
+            *rows, None, begin=begin, hold_out=False, max_iter=passes_over(len(y), step),
+            anneal=False,
         )  # fmt: skip
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         history = self._run(training, [] if begin else self.history_, X, y, metadata)

@@ -21,7 +21,7 @@ from ._calibration import best_sharpness
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import forward, gradient, value
-from ._optimizer import adamw_step, average_decay
+from ._optimizer import AVERAGE_DECAY, LASTING_DECAY, adamw_step, average_decay
 from ._schedule import WARM_UP, Schedule
 from ._size import BLOCK, next_size, normalised, size_loss, utility
 
@@ -80,7 +80,7 @@ class Training:
     rng : numpy.random.RandomState
         Shuffles rows; not drawn from when a batch holds all of them.
     anneal : bool
-        False keeps the learning rate constant to the end, so that training can go on.
+        False has the learning rate fall slowly for ever, so that training can go on.
 
     Attributes
     ----------
@@ -105,6 +105,7 @@ class Training:
         self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,)).copy()
         self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
         self.weight_decay, self.rng = weight_decay, rng
+        self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
         self.all_batches = self.batches = Batches(train, group, batch_size, self.scale)
@@ -231,7 +232,7 @@ class Training:
         if measuring:
             self._observe(normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss)
         self.step += 1
-        adamw_step(networks, learning_rates, self.weight_decay, self.step)
+        adamw_step(networks, learning_rates, self.weight_decay, self.step, self.longest_average)
         if measuring and self.step > WARM_UP:
             self._resize()
 
@@ -278,7 +279,9 @@ class Training:
             for size, u, price, stays in members
         ])  # fmt: skip
         distance = networks.size - networks.average_size
-        networks.average_size += (1.0 - average_decay(self.step) ** CYCLE) * distance
+        networks.average_size += (
+            1.0 - average_decay(self.step, self.longest_average) ** CYCLE
+        ) * distance
         if networks.follow_size(settled):
             self._aim()
         else:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sknimble._schedule import ANNEAL_STEPS, PATIENCE_STEPS, WARM_UP, Schedule
+from sknimble._schedule import (
+    ANNEAL_STEPS,
+    FALL_POWER,
+    FALL_STEPS,
+    PATIENCE_STEPS,
+    WARM_UP,
+    Schedule,
+)
 
 STEPS_PER_EPOCH = 10
 LONG = 1000  # epochs
@@ -149,11 +156,12 @@ def test_with_nothing_to_watch_training_has_a_fixed_length():
     assert len(lengths) == 1
 
 
-def test_without_an_anneal_the_rate_stays_and_training_ends_where_it_is():
+def test_without_an_anneal_the_rate_falls_slowly_and_training_ends_where_it_is():
     back, end, rates = run(make(anneal=False), falling_until(100))
     assert back[0] == -1
     assert end[0] >= 100 + PATIENCE_STEPS
-    assert (rates[WARM_UP : end[0]] == 1.0).all()
+    fall = (1.0 + np.arange(WARM_UP, end[0]) / FALL_STEPS) ** -FALL_POWER
+    np.testing.assert_allclose(rates[WARM_UP : end[0], 0], fall)
 
 
 def test_without_an_anneal_and_with_nothing_to_watch_max_iter_is_the_length():
