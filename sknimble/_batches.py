@@ -103,10 +103,10 @@ class Batches:
     rows : Rows
         X (n, d), targets (n, o) or (G, n, o) and weights (G, n) or None, of G groups. A weight of
         zero says that a row is not the group's.
-    group : ndarray of int, shape (K,)
-        Which group each network belongs to.
+    groups : ndarray of int, shape (1, K) or (2, K)
+        Which group each network belongs to and, last, while it finishes.
     batch_size : int
-        Most rows per batch and network.
+        Most rows per batch and network, before it finishes.
     scale : ndarray of shape (K,)
         What the loss of each network is multiplied by.
 
@@ -116,22 +116,24 @@ class Batches:
         Batches per epoch, for all networks.
     """
 
-    def __init__(self, rows, group, batch_size, scale):
+    def __init__(self, rows, groups, batch_size, scale):
         self.rows = rows
         if rows.weight is None:
-            self.own = [np.arange(len(rows), dtype=POSITION)] * (group.max() + 1)
+            self.own = [np.arange(len(rows), dtype=POSITION)] * (groups.max() + 1)
         else:
             used = (rows.weight > 0).cpu().numpy()
             self.own = [np.flatnonzero(one).astype(POSITION) for one in used]
             self.rows = Rows(rows.X, rows.target, _relative(rows.weight, rows.target.dtype))
         self._sparse = rows.stays_sparse()
-        self.n_batches = -(-max(map(len, self.own)) // batch_size)
-        self._settle(group, scale)
+        self.n_batches = -(-max(len(self.own[group]) for group in groups[0]) // batch_size)
+        self.group_of = groups
+        self._settle(groups[0], scale)
 
-    def of(self, networks):
-        """Return the batches of some of the networks, by position."""
+    def of(self, networks, finishing):
+        """Return the batches of some of the networks, by position, of which some may finish."""
         batches = copy(self)
-        batches._settle(self.group[networks], self.scale[networks])
+        before, after = self.group_of[0, networks], self.group_of[-1, networks]
+        batches._settle(np.where(finishing, after, before), self.scale[networks])
         return batches
 
     def _settle(self, group, scale):
@@ -240,7 +242,8 @@ class Batches:
             self._cuts = self._cut()
         starts, sizes, share, slot, runs = self._cuts
         longest = int(sizes.max())
-        n_rows = longest * (len(runs) if runs else len(slot))
+        gathered = slot[[run.start for run in runs]] if runs else slot
+        n_rows = longest * len(gathered)
         per_part, per_slab = (max(1, n // n_rows) for n in (SLAB_ROWS, self._slab_rows()))
         within = torch.arange(longest, device=slot.device)
         for first in range(0, self.n_batches, per_part):
@@ -252,7 +255,7 @@ class Batches:
             index = torch.as_tensor(np.stack(index, axis=1), device=slot.device)
             target, weight = self._gather_targets(index)
             weight = weight * share[cut, :, None] * (within < sizes[cut, :, None])
-            slabs = (index if runs else index.index_select(1, slot)).split(per_slab)
+            slabs = index.index_select(1, gathered).split(per_slab)
             X = chain.from_iterable(map(self._gather, slabs))
             for at_X, at_target, at_weight in zip(X, target, weight, strict=True):
                 rows = list(zip(runs, at_X, strict=True)) if runs else at_X
@@ -272,7 +275,7 @@ class Batches:
         slot : Tensor of int, shape (K,)
             Position of each network's group.
         runs : list of slice or None
-            Networks of each group; None if each network gets its own copy of the rows.
+            Successive networks of a group; None if each network gets its own copy of the rows.
         """
         counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
@@ -284,16 +287,15 @@ class Batches:
         return edges[:-1].T, sizes, share, slot, runs
 
     def _runs(self, n_rows):
-        """Return the networks of each group as slices, if products by group are worth it."""
-        n_groups, copies = len(self.groups), len(self.slot) - len(self.groups)
-        few = copies * n_rows * self.rows.X.shape[1] < COPIED_CELLS
-        if self._sparse or few or (np.diff(self.slot) < 0).any():
+        """Return successive networks of a group as slices, if products by them are worth it."""
+        new = np.flatnonzero(np.diff(self.slot)) + 1
+        copies = len(self.slot) - len(new) - 1
+        if self._sparse or copies * n_rows * self.rows.X.shape[1] < COPIED_CELLS:
             return None
-        ends = np.searchsorted(self.slot, np.arange(n_groups + 1)).tolist()
-        return [slice(start, stop) for start, stop in pairwise(ends)]
+        return [slice(*ends) for ends in pairwise([0, *new.tolist(), len(self.slot)])]
 
     def _gather(self, index):
-        """Return X per batch: (K or groups, B, d), or pairs of a network and its CSR rows."""
+        """Return X per batch: (K or runs, B, d), or pairs of a network and its CSR rows."""
         X, flat = self.rows.X, index.reshape(-1)
         if self._sparse:
             return [
@@ -357,12 +359,15 @@ class Judges:
     def __iter__(self):
         return iter(self.parts)
 
-    def of(self, networks):
-        """Return the judges of some of the networks, by position, in ascending order."""
+    def of(self, networks, finishing):
+        """Return the judges of some of the networks, by position, in ascending order.
+
+        Those that finish have none.
+        """
         judges = copy(self)
         judges.parts = []
         for judged, rows in self.parts:
-            kept = np.flatnonzero(np.isin(judged, networks))
+            kept = np.flatnonzero(np.isin(judged, networks[~finishing]))
             if len(kept):
                 judges.parts.append((np.searchsorted(networks, judged[kept]), rows.of(kept)))
         return judges

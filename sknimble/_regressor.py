@@ -292,7 +292,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         """Return None: there are no classes."""
         return None
 
-    def _look_back(self, rows, validation):
+    def _look_back(self, networks, rows, validation):
         """Learn the noise of y on the rows that judged the networks, if there were any."""
         self._noise = None
         if isinstance(self._loss, Quantile):
@@ -300,20 +300,21 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         try:
             if validation is not None:
                 everything = np.ones((1, len(validation[1])), dtype=bool)
-                self._noise = self._learn_noise(*validation, everything)
+                self._noise = self._learn_noise(networks, *validation, everything)
             elif self._held_out_of is not None:
-                self._noise = self._learn_noise(*rows, self._hold_out(rows[1], begin=False))
+                judged = self._hold_out(rows[1], begin=False)
+                self._noise = self._learn_noise(networks, *rows, judged)
         except KeyboardInterrupt:
             warnings.warn("interrupted after training; the noise of y is not known", stacklevel=5)
 
-    def _learn_noise(self, Z, target, weight, judged):
+    def _learn_noise(self, networks, Z, target, weight, judged):
         """Return the noise of y, learned from the rows that judged each network, a mask each."""
         parts = []
         for member, mask in enumerate(judged):
             rows = np.flatnonzero(mask & (weight > 0.0))
             rows = rows[:: -(-len(rows) // NOISE_ROWS)]  # evenly spaced, if they are many
             each = predict_batches(
-                self._networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]),
+                networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]),
                 lambda raws: self._decoded(raws).swapaxes(0, 1),
             )  # fmt: skip
             square = (target[rows] - each[:, member]) ** 2

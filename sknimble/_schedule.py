@@ -8,6 +8,9 @@ Hutter, arXiv 1608.03983); one that has found nothing by half its length ends th
 follows the data: a small noisy table that peaks after 100 steps is done after 450, and one that
 can be learnt to the last digit trains on.
 
+Whoever may then *finishes*: back to the best state, and one more anneal from a lower rate on all
+rows, those included that have judged it so far. Nothing can judge that, so it is short.
+
 A training that may go on later never anneals: its rate falls as the fourth root of the steps.
 """
 
@@ -20,6 +23,7 @@ PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
 ANNEAL_GAIN = 4.0  # times tol, to be followed by another anneal
+FINISH_SHARE, FINISH_RATE = 0.2, 0.3  # of the steps so far, and of the learning rate
 FIXED_STEPS = 600  # length of a training with nothing to watch
 FALL_STEPS, FALL_POWER = 400, 0.25  # how the rate falls where nothing is annealed
 
@@ -41,14 +45,23 @@ class Schedule:
         Relative improvement that counts; for `ANNEAL_GAIN` times that an anneal is repeated.
     anneal : bool
         False has the rate fall slowly for ever, so that training can be continued later.
+    finishes : ndarray of bool, shape (K,), or None
+        Whether a network has the rows to finish on; None if none has.
+
+    Attributes
+    ----------
+    finishing : ndarray of bool, shape (K,)
+        Which networks do; they are not watched any more.
     """
 
-    _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step",
-                    "anneal_start", "anneal_steps", "anneal_from")  # fmt: skip
+    _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step", "anneal_start",
+                    "anneal_steps", "anneal_from", "peak", "finishes", "finishing")  # fmt: skip
 
-    def __init__(self, watched, epoch_steps, max_iter, patience, tol, anneal=True):
+    def __init__(
+        self, watched, epoch_steps, max_iter, patience, tol, anneal=True, finishes=None
+    ):  # fmt: skip
         k = len(watched)
-        self.watched, self.tol, self.anneal = watched, tol, anneal
+        self.watched, self.tol, self.anneal = watched.copy(), tol, anneal
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
         self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
@@ -59,6 +72,9 @@ class Schedule:
         self.first_step = 0
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
         self.anneal_from = np.full(k, np.inf)  # the best objective when the anneal began
+        self.peak = np.ones(k)  # the rate that an anneal falls from
+        self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes & anneal
+        self.finishing = np.zeros(k, dtype=bool)
 
     def begin_at(self, step):
         """Go on after so many steps: limits and patience count from here."""
@@ -71,8 +87,9 @@ class Schedule:
         warm = min(1.0, (step + 1.0) / WARM_UP)
         if not self.anneal:
             warm *= (1.0 + step / FALL_STEPS) ** -FALL_POWER
-        anneals = zip(self.anneal_start.tolist(), self.anneal_steps.tolist(), strict=True)
-        return [warm * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n in anneals]
+        anneals = (self.anneal_start, self.anneal_steps, self.peak)
+        anneals = zip(*(array.tolist() for array in anneals), strict=True)
+        return [warm * peak * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n, peak in anneals]
 
     def is_steady(self, step):
         """Tell whether no rate changes before the next `turn`."""
@@ -99,7 +116,7 @@ class Schedule:
         return good
 
     def turn(self, step):
-        """Start the anneals that are due; return which networks go back to their best."""
+        """Start what is due, to anneal or to finish; return who goes back to the best."""
         stuck = self._stuck(step)
         if not self.anneal:
             self.anneal_start[stuck] = -np.inf
@@ -113,9 +130,25 @@ class Schedule:
         enough = (1.0 - ANNEAL_GAIN * self.tol) * self.anneal_from[ended]
         starting = due.copy()
         starting[ended] |= self.best[ended] < enough
-        self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
+        self._begin_anneal(starting, step, length)
         self.anneal_from[starting] = self.best[starting]
-        return due & stuck
+        return (due & stuck) | self._begin_to_finish(step)
+
+    def _begin_anneal(self, starting, step, length):
+        """Let the rate of some networks fall from here."""
+        self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
+
+    def _begin_to_finish(self, step):
+        """Let those finish that may, are done and have time; return which."""
+        length = max(ANNEAL_STEPS, FINISH_SHARE * step, self.epoch_steps)
+        learnt = self.best_step > self.first_step
+        starting = self.finishes & ~self.finishing & learnt & self.finished(step)
+        starting &= step + length < self.limit
+        self._begin_anneal(starting, step, np.full(len(starting), length))
+        self.peak[starting] = FINISH_RATE
+        self.finishing |= starting
+        self.watched &= ~starting
+        return starting
 
     def _stuck(self, step):
         """Tell which watched, exploring networks have stopped improving."""

@@ -131,8 +131,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _strata(self, y):
         """Return what a held-out part keeps the shares of, or None."""
 
-    def _look_back(self, rows, validation):
-        """Learn from the rows that judged the fitted networks, by default nothing."""
+    def _look_back(self, networks, rows, validation):
+        """Learn from the rows that judged these networks, by default nothing."""
 
     # ------------------------------------------------------------------ fit
     @all_or_nothing
@@ -176,8 +176,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )  # fmt: skip
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
         self._publish(training, history)
+        judged = self._as_published({**training.results, **training.judged})
         del training  # and its memory, before more is asked for
-        self._look_back(rows, validation)
+        self._look_back(judged, rows, validation)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
@@ -418,17 +419,21 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         vars(self).update(self._fitted(training.states(), history, training.normaliser))
         return self
 
-    def _fitted(self, states, history, normaliser):
-        """Return the fitted attributes, as if the training ended here."""
+    def _as_published(self, states):
+        """Return the networks of given states, cut to their sizes."""
         states = [states[member] for member in range(self.n_estimators)]
-        networks = [
+        return [
             FittedNetwork.from_state(state, int(np.rint(state.size)), self.activation)
             for state in states
         ]
+
+    def _fitted(self, states, history, normaliser):
+        """Return the fitted attributes, as if the training ended here."""
+        sizes = [states[member].size for member in range(self.n_estimators)]
         return {
-            "_networks": networks,
-            "_sizes": np.array([state.size for state in states]),
-            "size_weight_": float(sum(state.size for state in states)),
+            "_networks": self._as_published(states),
+            "_sizes": np.array(sizes),
+            "size_weight_": float(sum(sizes)),
             "_normaliser": normaliser,
             "history_": list(history),
             "n_iter_": max((record.epoch for record in history), default=0),

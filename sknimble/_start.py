@@ -23,7 +23,7 @@ FARTHEST = 1e30  # target, encoded: float32 holds it
 
 def start_training(
     X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
-    fold=None, n_plain=None, published=None, progress=None, epoch=0, **options,
+    fold=None, n_plain=None, published=None, progress=None, epoch=0, anneal=True, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
@@ -60,6 +60,9 @@ def start_training(
         The training behind them, None if nothing is known of it.
     epoch : int
         Epochs made so far.
+    anneal : bool, default=True
+        As `Training` takes it. If so, and if the loss is not calibrated on them, networks finish
+        on their held-out rows.
     **options
         Passed to `Training`.
 
@@ -88,13 +91,17 @@ def start_training(
     )  # fmt: skip
     if published is None:
         start_linear(networks, plain(X, n_plain), target, weight, loss, fold, trains)
-    train, group = _training_rows(X, target, weight, fold, trains, device)
-    parts = _held_out_parts(X, target, weight, held_out, fold, validation, device)
+    finish = trains is not None and anneal and not loss.calibrated
+    parts = [trains, None] if finish else [trains]
+    train, groups = _training_rows(X, target, weight, fold, parts, device)
+    judging = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
         scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
-    if not parts:  # where rows judge a network, they say when there is no more to learn
+    if not judging:  # where rows judge a network, they say when there is no more to learn
         options["learning_rate"] = options["learning_rate"] * share
-    training = Training(networks, loss, train, group, parts, normaliser=scale, **options)
+    training = Training(
+        networks, loss, train, groups, judging, normaliser=scale, anneal=anneal, **options
+    )  # fmt: skip
     if published is not None:
         states = zip(published, networks.size.tolist(), strict=True)
         states = [NetworkState(network.arrays(depth), size) for network, size in states]
@@ -218,15 +225,19 @@ def _digest(array):
     return hashlib.blake2b(np.ascontiguousarray(array)).digest()
 
 
-def _training_rows(X, target, weight, fold, chosen, device):
-    """Return the rows of every group of networks, and which group each network is in."""
-    group, weights, targets = np.empty(len(fold), dtype=int), [], []
-    for number, (members, rows, own_target) in enumerate(_groups(weight, target, fold, chosen)):
-        group[members] = number
-        weights.append(rows)
-        targets.append(own_target)
+def _training_rows(X, target, weight, fold, parts, device):
+    """Return the rows of every group of networks, and the group of each network, for each part.
+
+    ``parts`` are masks of rows as in `_groups`, or None.
+    """
+    weights, targets, groups = [], [], np.empty((len(parts), len(fold)), dtype=int)
+    for group, chosen in zip(groups, parts, strict=True):
+        for members, rows, own_target in _groups(weight, target, fold, chosen):
+            group[members] = len(weights)
+            weights.append(rows)
+            targets.append(own_target)
     target = target if target.ndim == 2 else np.stack(targets)
-    return make_rows(X, target, np.stack(weights), device), group
+    return make_rows(X, target, np.stack(weights), device), groups
 
 
 def without_units(target, dtype):

@@ -59,8 +59,8 @@ class Training:
         A fitted loss.
     train : Rows
         Of groups of networks with the same rows.
-    group : ndarray of int, shape (K,)
-        Which group each network belongs to.
+    groups : ndarray of int, shape (1, K) or (2, K)
+        Which group each network belongs to and, if it may finish, which has its held-out rows too.
     held_out : list of (ndarray of int, Rows)
         Networks, each at most once, and the rows that judge them; others train for a fixed length.
     normaliser : float or ndarray of shape (K,)
@@ -87,7 +87,10 @@ class Training:
     members : ndarray
         Numbers of the networks still in training.
     results : dict of int to NetworkState
-        The best state of every network, or the latest that is as good, by number.
+        The best state of every network, or the latest that is as good, by number; once it has
+        finished, what became of it.
+    judged : dict of int to NetworkState
+        What those that finish were before, of which their held-out rows can tell the truth.
     """
 
     _PER_NETWORK = (
@@ -95,7 +98,7 @@ class Training:
     )  # fmt: skip
 
     def __init__(
-        self, networks, loss, train, group, held_out, *, normaliser, activation, size_penalty,
+        self, networks, loss, train, groups, held_out, *, normaliser, activation, size_penalty,
         target_size, learning_rate, weight_decay, batch_size, max_iter, tol, patience, rng,
         anneal=True,
     ):  # fmt: skip
@@ -108,11 +111,14 @@ class Training:
         self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
-        self.all_batches = self.batches = Batches(train, group, batch_size, self.scale)
+        self.all_batches = self.batches = Batches(train, groups, batch_size, self.scale)
         self.all_judges = self.judges = Judges(held_out)
         watched = np.isin(np.arange(k), [m for members, _ in held_out for m in members])
-        self.schedule = Schedule(watched, self.batches.n_batches, max_iter, patience, tol, anneal)
-        self.members, self.results, self.left = np.arange(k), {}, {}
+        self.schedule = Schedule(
+            watched, self.batches.n_batches, max_iter, patience, tol, anneal,
+            finishes=watched & (len(groups) > 1),
+        )  # fmt: skip
+        self.members, self.results, self.judged, self.left = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
         self.utility, self.utility_weight = np.zeros(k), 0.0
         self.data_loss, self.unmeasured = np.full(k, np.nan), True
@@ -345,12 +351,18 @@ class Training:
             self.results[self.members[position]] = state._replace(sharpness=sharpness)
 
     def _turn(self):
-        """Send networks back to their best to anneal, at a whole N; let finished ones go."""
-        before = self.schedule.settled
+        """Send networks back to their best, to anneal at a whole N or to finish; let some go."""
+        before, finished_before = self.schedule.settled, self.schedule.finishing.copy()
         networks = self.networks
         for position in np.flatnonzero(self.schedule.turn(self.step)):
             networks.load(position, self.results[self.members[position]])
         turned = self.schedule.settled & ~before
+        finishing = self.schedule.finishing & ~finished_before
+        if finishing.any():
+            members = self.members[finishing].tolist()
+            self.judged.update({member: self.results[member] for member in members})
+            turned |= finishing
+            self._choose_rows()
         networks.average_size[turned] = np.rint(networks.average_size[turned])
         networks.size[turned] = networks.average_size[turned]
         done = self.schedule.finished(self.step)
@@ -383,8 +395,13 @@ class Training:
         self.schedule.keep(positions)
         for name in self._PER_NETWORK:
             setattr(self, name, getattr(self, name)[positions])
-        self.batches = self.all_batches.of(self.members)
-        self.judges = self.all_judges.of(self.members)
+        self._choose_rows()
+
+    def _choose_rows(self):
+        """Let every network learn from its rows, and be judged by others unless it finishes."""
+        finishing = self.schedule.finishing
+        self.batches = self.all_batches.of(self.members, finishing)
+        self.judges = self.all_judges.of(self.members, finishing)
 
     def part(self, positions):
         """Return a training of the given networks that goes on from here; results are shared."""

@@ -30,7 +30,7 @@ def batches_of(rows, batch_size, scale, group=None):
     """Return the batches of networks in groups of their own, or in the given ones."""
     if group is None:
         group = np.arange(len(scale)) if rows.weight is not None else np.zeros(len(scale), int)
-    return Batches(rows, np.asarray(group), batch_size, np.asarray(scale))
+    return Batches(rows, np.atleast_2d(group), batch_size, np.asarray(scale))
 
 
 def one_pass(*arguments, seed=0):
@@ -126,6 +126,25 @@ def test_groups_in_order_are_gathered_once(monkeypatch):
     assert [networks for networks, _ in batch.X] == [slice(0, 3), slice(3, 4)]
 
 
+@pytest.mark.parametrize("copied_cells", [0, 10**9])
+@pytest.mark.parametrize("batch_size", [N, 16])
+def test_a_network_that_finishes_meets_all_its_rows_in_as_many_batches(
+    monkeypatch, batch_size, copied_cells
+):
+    monkeypatch.setattr(_batches, "COPIED_CELLS", copied_cells)
+    rows = make_rows(np.concatenate([folds(3), np.ones((1, N))]))
+    batches = batches_of(rows, batch_size, np.ones(3), [[0, 1, 2], [3, 3, 3]])
+    before = list(batches.epoch(np.random.RandomState(0)))
+    for finishing in ([True, False, True], [True] * 3):
+        some = batches.of(np.arange(3), np.array(finishing))
+        after = list(some.epoch(np.random.RandomState(0)))
+        assert len(after) == batches.n_batches
+        for member, done in enumerate(finishing):
+            found = [np.concatenate([n for n, _ in met(part, member)]) for part in (after, before)]
+            expected = np.arange(N) if done else np.sort(found[1])
+            np.testing.assert_array_equal(np.sort(found[0]), expected)
+
+
 def test_weights_average_over_the_rows_of_a_batch():
     for weight in (None, folds(3)[:2], 3.0 * folds(2)):
         for batch_size in (N, 16):
@@ -167,7 +186,9 @@ def test_all_rows_at_once_draw_no_random_number():
 def test_networks_kept_meet_what_they_met(batch_size, kept):
     rows, scale = make_rows(folds(3), n_groups=3), np.array([1.0, 2.0, 3.0])
     before = one_pass(rows, batch_size, scale)
-    batches = batches_of(rows, batch_size, scale).of(np.array(kept))
+    batches = batches_of(rows, batch_size, scale).of(
+        np.array(kept), np.zeros(len(kept), dtype=bool)
+    )
     after = list(batches.epoch(np.random.RandomState(0)))
     for position, member in enumerate(kept):
         for found, expected in zip(met(after, position), met(before, member), strict=True):

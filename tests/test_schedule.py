@@ -9,6 +9,8 @@ from sknimble._schedule import (
     ANNEAL_STEPS,
     FALL_POWER,
     FALL_STEPS,
+    FINISH_RATE,
+    FINISH_SHARE,
     PATIENCE_STEPS,
     WARM_UP,
     Schedule,
@@ -18,8 +20,10 @@ STEPS_PER_EPOCH = 10
 LONG = 1000  # epochs
 
 
-def make(watched=(True,), max_iter=LONG, patience=5, tol=0.0, anneal=True):
-    return Schedule(np.array(watched), STEPS_PER_EPOCH, max_iter, patience, tol, anneal)
+def make(watched=(True,), max_iter=LONG, patience=5, tol=0.0, anneal=True, finishes=False):
+    watched = np.array(watched)
+    finishes = np.full(len(watched), finishes)
+    return Schedule(watched, STEPS_PER_EPOCH, max_iter, patience, tol, anneal, finishes)
 
 
 def run(schedule, objective):
@@ -144,6 +148,37 @@ def test_a_restart_does_not_go_back_to_the_best_nor_pass_max_iter():
 def test_a_later_best_means_a_longer_training():
     ends = [run(make(), falling_until(last))[1][0] for last in (100, 1000, 3000)]
     assert ends == sorted(set(ends))
+
+
+@pytest.mark.parametrize("last", [300, 1000])
+def test_whoever_finishes_anneals_once_more_for_a_share_of_its_steps(last):
+    _, end, rates = run(make(finishes=True), falling_until(last))
+    _, plain, _ = run(make(), falling_until(last))
+    length = max(ANNEAL_STEPS, FINISH_SHARE * plain[0])
+    assert plain[0] + length <= end[0] < plain[0] + length + STEPS_PER_EPOCH
+    finish = rates[plain[0] : end[0], 0]
+    fall = FINISH_RATE * (1.0 - np.arange(len(finish)) / length)
+    np.testing.assert_allclose(finish, np.maximum(0.0, fall), atol=1e-12)
+
+
+def test_whoever_finishes_goes_back_to_the_best_and_is_watched_no_more():
+    schedule, back = make(finishes=True), []
+    for step in range(STEPS_PER_EPOCH, 3000, STEPS_PER_EPOCH):
+        schedule.observe(step, np.where(schedule.watched, falling_until(300)(step), np.nan))
+        back += [step] * int(schedule.turn(step)[0])
+        assert schedule.watched[0] != schedule.finishing[0]
+        if schedule.finished(step)[0]:
+            break
+    assert len(back) == 2  # to anneal, and to finish
+    assert schedule.finishing[0]
+
+
+@pytest.mark.parametrize("max_iter, first", [(60, np.inf), (LONG, 0.0)])
+def test_nobody_finishes_without_steps_or_with_the_first_candidate(max_iter, first):
+    schedule = make(max_iter=max_iter, finishes=True)
+    schedule.observe(0, np.array([first]))
+    run(schedule, falling_until(300))
+    assert not schedule.finishing[0]
 
 
 def test_patience_in_epochs_postpones_the_anneal():

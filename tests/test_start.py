@@ -110,9 +110,11 @@ def test_held_out_rows_do_not_train():
     X, y = draw_table()
     held_out = np.zeros((2, len(y)), dtype=bool)
     held_out[0, :10] = held_out[1, 5:15] = True
-    batches = start(X, y, held_out=held_out, sizes=(5.0, 5.0)).batches
+    batches = start(X, y, held_out=held_out, sizes=(5.0, 5.0), anneal=False).batches
     assert len(batches.rows) == len(y) - 5  # those that both hold out are not even kept
     assert [len(rows) for rows in batches.own] == [len(y) - 10] * 2
+    batches = start(X, y, held_out=held_out, sizes=(5.0, 5.0)).batches
+    assert [len(batches.own[group]) for group in batches.group] == [len(y) - 10] * 2
 
 
 def test_explicit_validation_rows_judge_every_network():

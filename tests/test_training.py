@@ -9,6 +9,7 @@ import torch
 from sknimble._losses import CrossEntropy, SquaredError
 from sknimble._optimizer import average_decay
 from sknimble._predictor import FittedNetwork
+from sknimble._schedule import FINISH_RATE
 from sknimble._size import normalised, size_loss
 from sknimble._start import start_training, without_units
 from sknimble._training import CYCLE, WARM_UP, Divergence, Training, at_most_threads
@@ -371,6 +372,33 @@ def test_the_linear_model_is_published_where_nothing_beats_it():
     np.testing.assert_array_equal(
         training.results[0].arrays[0], first.networks.weights.linear[0].numpy()
     )
+
+
+def test_a_network_finishes_on_the_rows_that_judged_it_and_is_judged_no_more():
+    held_out = (np.arange(200) < 60)[None]
+    training, records = train(
+        waves(noise=0.5), held_out=held_out, max_iter=3000, batch_size=70, size_penalty=1e-3
+    )
+    judged = np.isfinite([record.validation_loss for record in records])
+    last = judged.argmin()
+    assert judged[:last].all() and not judged[last:].any()
+    rates = [record.learning_rate for record in records[last:]]
+    assert 0.0 < max(rates) < FINISH_RATE * 1e-2
+    assert rates[-1] == 0.0
+    assert len({record.size for record in records[last:]}) == 1
+    before, after = training.judged[0], training.results[0]
+    assert after.size == before.size > 0.0
+    found = [held_out_objective(training, state, 0.0) for state in (before, after)]
+    assert found[1] < 0.99 * found[0]  # it has learnt from these rows since
+
+
+@pytest.mark.parametrize("more", [{"anneal": False}, {"size_penalty": 10.0}, {"max_iter": 10}])
+def test_nothing_finishes_that_goes_on_learnt_nothing_or_has_no_time(more):
+    held_out = (np.arange(200) < 60)[None]
+    options = {"held_out": held_out, "max_iter": 400, "batch_size": 70} | more
+    training, records = train(waves(), **options)
+    assert not training.judged
+    assert np.isfinite([record.validation_loss for record in records]).all()
 
 
 def test_without_judges_the_last_state_is_published():
