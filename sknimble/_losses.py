@@ -18,6 +18,8 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
                       "sigmoid" or "softmax"
 ``least``             no baseline counts as less than this: it leaves nothing to explain
 ``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
+``finishes``          whether networks may learn from the rows that judged them, in the end: not
+                      where those are what says how sure to be
 ====================  =====================================================================
 
 Values and gradients use methods of tensors only, so this module needs no torch and a fitted
@@ -121,6 +123,7 @@ class _InRange:
     link = "range"
     least = TINY
     calibrated = False
+    finishes = True
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y."""
@@ -282,6 +285,8 @@ class Quantile(_Robust):
     crossing", arXiv 0704.3649.
     """
 
+    finishes = False
+
     def __init__(self, quantile=0.5):
         self.quantile = quantile
         levels = np.asarray(quantile)
@@ -323,6 +328,7 @@ class _LogLink:
     link = "exponential"
     least = TINY
     calibrated = False
+    finishes = True
 
     def fit(self, y, weight):
         """Learn mean and range of y, shape (n, o)."""
@@ -459,6 +465,7 @@ class _Probabilities:
 
     least = 1e-3  # nats: a class of a ten-thousandth of the weight
     calibrated = True
+    finishes = False
 
     def fit(self, y, weight):
         """Learn the number of outputs of the indicator y, shape (n, o)."""

@@ -61,8 +61,7 @@ def start_training(
     epoch : int
         Epochs made so far.
     anneal : bool, default=True
-        As `Training` takes it. If so, and if the loss is not calibrated on them, networks finish
-        on their held-out rows.
+        As `Training` takes it. If so, networks finish on their held-out rows where the loss does.
     **options
         Passed to `Training`.
 
@@ -91,7 +90,7 @@ def start_training(
     )  # fmt: skip
     if published is None:
         start_linear(networks, plain(X, n_plain), target, weight, loss, fold, trains)
-    finish = trains is not None and anneal and not loss.calibrated
+    finish = trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(X, target, weight, fold, parts, device)
     judging = _held_out_parts(X, target, weight, held_out, fold, validation, device)

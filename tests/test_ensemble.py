@@ -129,6 +129,23 @@ def test_many_networks_predict_the_same_with_and_without_it():
     np.testing.assert_array_equal(model.predict(X, return_std=True)[0], model.predict(X))
 
 
+def test_the_noise_is_that_of_networks_that_have_not_learnt_from_their_held_out_rows(monkeypatch):
+    asked, learn = [], NimbleRegressor._learn_noise
+    monkeypatch.setattr(
+        NimbleRegressor,
+        "_learn_noise",
+        lambda self, networks, *rows: asked.append(networks) or learn(self, networks, *rows),
+    )
+    X, y, _ = noisy(300, 0)
+    y += np.sin(20 * X[:, 0])
+    model = NimbleRegressor(random_state=0).fit(X, y)
+    assert any(np.isnan(record.validation_loss) for record in model.history_)  # they finish
+    (networks,), Z = asked, model._table.encode(X)
+    for judged, published in zip(networks, model._networks, strict=True):
+        assert judged.n_hidden == published.n_hidden
+        assert np.abs(judged.raw(Z) - published.raw(Z)).max() > 1e-6
+
+
 def test_without_held_out_rows_it_is_that_of_the_networks():
     model, X, _ = fitted(NimbleRegressor, early_stopping=False)
     each = [one.predict(X) for one in model.estimators_]

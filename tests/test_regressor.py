@@ -337,3 +337,27 @@ def test_validation_rows_judge_every_loss(name):
     X, y = draw_positive(60)
     model = quick(name, early_stopping=True).fit(X, y, X_val=X, y_val=y)
     assert np.isfinite([record.validation_loss for record in model.history_]).all()
+
+
+# ------------------------------------------------------------------ the finish
+@pytest.mark.parametrize(
+    "loss, more, finishes",
+    [
+        *[(loss, {}, loss != "quantile") for loss in REGRESSION_LOSSES],
+        ("squared_error", {"warm_start": True}, False),
+        ("squared_error", {"early_stopping": False}, False),
+        ("squared_error", "X_val", False),
+    ],
+)
+def test_networks_finish_on_held_out_rows_that_need_not_say_how_sure_to_be(loss, more, finishes):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (400, 2))
+    y = 2.0 + np.sin(4 * X[:, 0]) + 0.2 * rng.random(400)
+    rows = {"X_val": X[300:], "y_val": y[300:]} if more == "X_val" else {}
+    more = {} if more == "X_val" else more
+    model = NimbleRegressor(loss=loss, n_estimators=2, random_state=0, **more).fit(X, y, **rows)
+    for member in range(2):
+        found = [record.validation_loss for record in model.history_ if record.member == member]
+        unseen = np.isnan(found) & (more.get("early_stopping") is not False)
+        assert unseen.any() == finishes
+        assert not unseen[: len(found) // 2].any()

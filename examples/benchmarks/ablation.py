@@ -48,9 +48,11 @@ VARIANTS = {
     "a start of 32 neurons": {"initial_size": 32},
     "a start of 128 neurons": {"initial_size": 128},
     "twice the anneal": {"_schedule.ANNEAL_SHARE": 0.8, "_schedule.ANNEAL_STEPS": 200},
+    "without the finish": {"_schedule.FINISH_SHARE": 10**9},
+    "twice the finish": {"_schedule.FINISH_SHARE": 0.4},
     "growth nearly twice as fast": {"_training.SIZE_VELOCITY": 0.05},
     "no temperature": {"_calibration.LOWEST": 0.0, "_calibration.HIGHEST": 0.0},
-    "no average of weights": {"_optimizer.AVERAGE_DECAY": 0.0},
+    "no average of weights": {"_training.AVERAGE_DECAY": 0.0},
     "Adam's beta2 0.999": {"_optimizer.BETA2": 0.999},
 }
 
