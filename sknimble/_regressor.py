@@ -81,7 +81,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch to keep. "auto": from
-        20 distinct rows on. Explicit validation rows in `fit` take their place. Without any, the
+        20 distinct rows on; in the end, but for quantiles, networks learn from them too.
+        Explicit validation rows in `fit` take their place, to judge only. Without any, the
         last weights count, after 600 steps, at least one epoch and at most `max_iter`; or after
         `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15

@@ -352,16 +352,16 @@ class Training:
 
     def _turn(self):
         """Send networks back to their best, to anneal at a whole N or to finish; let some go."""
-        before, finished_before = self.schedule.settled, self.schedule.finishing.copy()
+        settled, finishing = self.schedule.settled, self.schedule.finishing.copy()
         networks = self.networks
         for position in np.flatnonzero(self.schedule.turn(self.step)):
             networks.load(position, self.results[self.members[position]])
-        turned = self.schedule.settled & ~before
-        finishing = self.schedule.finishing & ~finished_before
-        if finishing.any():
-            members = self.members[finishing].tolist()
+        turned = self.schedule.settled & ~settled
+        begun = self.schedule.finishing & ~finishing
+        if begun.any():
+            members = self.members[begun].tolist()
             self.judged.update({member: self.results[member] for member in members})
-            turned |= finishing
+            turned |= begun
             self._choose_rows()
         networks.average_size[turned] = np.rint(networks.average_size[turned])
         networks.size[turned] = networks.average_size[turned]
