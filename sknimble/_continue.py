@@ -16,7 +16,7 @@ FIXED = {
     "n_hidden_layers", "quantile", "validation_fraction",
 }  # fmt: skip
 MOST_PASSES, ROWS_PER_PASS = 8, 64  # over a piece of a table, of so many rows for every pass
-STEPS_TO_ONE_PASS = 40_000  # after which there are enough rows to see each but once
+PASSES_TIMES_STEPS = 40_000  # at most: after half as many steps there are rows enough
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def passes_over(n_rows, step):
     -------
     int
     """
-    most = min(MOST_PASSES, n_rows // ROWS_PER_PASS, STEPS_TO_ONE_PASS // (step + 1))
+    most = min(MOST_PASSES, n_rows // ROWS_PER_PASS, PASSES_TIMES_STEPS // (step + 1))
     return max(1, most)
 
 

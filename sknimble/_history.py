@@ -33,7 +33,8 @@ class Epoch:
         What the size costs, in the same unit.
     validation_loss : float
         Normalised loss on the held-out rows, of averaged weights and as many neurons as the
-        average of N, of a classifier at its best sharpness; nan when there are none.
+        average of N, of a classifier at its best sharpness; nan when there are none, or no longer
+        because the network learns from them too.
     size : float
         The size weight N, in neurons.
     utility : float

@@ -55,7 +55,7 @@ class Schedule:
     """
 
     _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step", "anneal_start",
-                    "anneal_steps", "anneal_from", "peak", "finishes", "finishing")  # fmt: skip
+                    "anneal_steps", "anneal_from", "finishes", "finishing")  # fmt: skip
 
     def __init__(
         self, watched, epoch_steps, max_iter, patience, tol, anneal=True, finishes=None
@@ -72,8 +72,7 @@ class Schedule:
         self.first_step = 0
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
         self.anneal_from = np.full(k, np.inf)  # the best objective when the anneal began
-        self.peak = np.ones(k)  # the rate that an anneal falls from
-        self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes & anneal
+        self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes
         self.finishing = np.zeros(k, dtype=bool)
 
     def begin_at(self, step):
@@ -87,9 +86,12 @@ class Schedule:
         warm = min(1.0, (step + 1.0) / WARM_UP)
         if not self.anneal:
             warm *= (1.0 + step / FALL_STEPS) ** -FALL_POWER
-        anneals = (self.anneal_start, self.anneal_steps, self.peak)
+        anneals = (self.anneal_start, self.anneal_steps, self.finishing)
         anneals = zip(*(array.tolist() for array in anneals), strict=True)
-        return [warm * peak * min(1.0, max(0.0, 1.0 - (step - a) / n)) for a, n, peak in anneals]
+        return [
+            warm * (FINISH_RATE if last else 1.0) * min(1.0, max(0.0, 1.0 - (step - a) / n))
+            for a, n, last in anneals
+        ]
 
     def is_steady(self, step):
         """Tell whether no rate changes before the next `turn`."""
@@ -130,13 +132,9 @@ class Schedule:
         enough = (1.0 - ANNEAL_GAIN * self.tol) * self.anneal_from[ended]
         starting = due.copy()
         starting[ended] |= self.best[ended] < enough
-        self._begin_anneal(starting, step, length)
+        self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
         self.anneal_from[starting] = self.best[starting]
         return (due & stuck) | self._begin_to_finish(step)
-
-    def _begin_anneal(self, starting, step, length):
-        """Let the rate of some networks fall from here."""
-        self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
 
     def _begin_to_finish(self, step):
         """Let those finish that may, are done and have time; return which."""
@@ -144,8 +142,7 @@ class Schedule:
         learnt = self.best_step > self.first_step
         starting = self.finishes & ~self.finishing & learnt & self.finished(step)
         starting &= step + length < self.limit
-        self._begin_anneal(starting, step, np.full(len(starting), length))
-        self.peak[starting] = FINISH_RATE
+        self.anneal_start[starting], self.anneal_steps[starting] = step, length
         self.finishing |= starting
         self.watched &= ~starting
         return starting

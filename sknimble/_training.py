@@ -284,10 +284,8 @@ class Training:
                                          SIZE_VELOCITY, networks.max_size)
             for size, u, price, stays in members
         ])  # fmt: skip
-        distance = networks.size - networks.average_size
-        networks.average_size += (
-            1.0 - average_decay(self.step, self.longest_average) ** CYCLE
-        ) * distance
+        decay = average_decay(self.step, self.longest_average) ** CYCLE
+        networks.average_size += (1.0 - decay) * (networks.size - networks.average_size)
         if networks.follow_size(settled):
             self._aim()
         else:
@@ -352,16 +350,15 @@ class Training:
 
     def _turn(self):
         """Send networks back to their best, to anneal at a whole N or to finish; let some go."""
-        settled, finishing = self.schedule.settled, self.schedule.finishing.copy()
-        networks = self.networks
-        for position in np.flatnonzero(self.schedule.turn(self.step)):
+        before, networks = self.schedule.settled, self.networks
+        back = self.schedule.turn(self.step)
+        for position in np.flatnonzero(back):
             networks.load(position, self.results[self.members[position]])
-        turned = self.schedule.settled & ~settled
-        begun = self.schedule.finishing & ~finishing
-        if begun.any():
-            members = self.members[begun].tolist()
+        finishing = back & self.schedule.finishing
+        turned = finishing | (self.schedule.settled & ~before)
+        if finishing.any():
+            members = self.members[finishing].tolist()
             self.judged.update({member: self.results[member] for member in members})
-            turned |= begun
             self._choose_rows()
         networks.average_size[turned] = np.rint(networks.average_size[turned])
         networks.size[turned] = networks.average_size[turned]
