@@ -5,15 +5,22 @@ held-out loss rises. Its *sharpness* is the inverse of what is known as temperat
 its best sharpness, a network is chosen for what it knows; published with it, its
 probabilities can be believed.
 
+Rows without an error would have a network ever surer, until one error elsewhere costs more than
+all that it knows. So no label is quite believed: labels are *smoothed*.
+
 References
 ----------
 Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", arXiv 1706.04599
 (the temperature). Berta, Holzmueller, Jordan and Bach, "Rethinking early stopping: refine, then
-calibrate", arXiv 2501.19195 (epochs chosen at their best temperature).
+calibrate", arXiv 2501.19195 (epochs chosen at their best temperature). Szegedy, Vanhoucke,
+Ioffe, Shlens and Wojna, "Rethinking the Inception architecture", arXiv 1512.00567 (smoothed
+labels).
 """
 
 LOWEST, HIGHEST = -2.0, 1.0  # logarithm of the sharpness
 HALVINGS = 7  # of that range: to within 1.2 percent
+SMOOTHING = 0.005  # of a label that trains is what all have in common, the shares of the classes
+DOUBT = 0.1  # ... and of labels that judge so much in all, but for two more, however many they are
 
 
 def best_sharpness(loss, blocks, unit):

@@ -16,6 +16,8 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range", "exponential",
                       "sigmoid" or "softmax"
+``smooth_``           labels, in place, each mixed with a share of the class shares, where
+                      `calibrated`
 ``least``             no baseline counts as less than this: it leaves nothing to explain
 ``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
 ``finishes``          whether networks may learn from the rows that judged them, in the end: not
@@ -461,15 +463,20 @@ REGRESSION_LOSSES = {
 
 
 class _Probabilities:
-    """A loss of logits; targets are 0 or 1."""
+    """A loss of logits: the Kullback-Leibler divergence from labels to predictions.
+
+    Of labels 0 and 1 that is cross-entropy. Labels in between, `smooth_`, leave cross-entropy
+    something at best, and this nothing.
+    """
 
     least = 1e-3  # nats: a class of a ten-thousandth of the weight
     calibrated = True
     finishes = False
 
     def fit(self, y, weight):
-        """Learn the number of outputs of the indicator y, shape (n, o)."""
+        """Learn the shares of the classes from the indicator y, shape (n, o)."""
         self.n_outputs_ = y.shape[1]
+        self.shares_ = np.average(y, axis=0, weights=weight.astype(np.float64))
         return self
 
     def widen(self, y):
@@ -480,9 +487,13 @@ class _Probabilities:
         """Return y as floats."""
         return y.astype(np.float64)
 
+    def smooth_(self, target, share):
+        """Mix labels, a tensor of shape (..., n, o), with the shares of the classes, in place."""
+        target.lerp_(target.new_tensor(self.shares_), share)
+
 
 class BinaryCrossEntropy(_Probabilities):
-    """Cross-entropy of one logit per output, the mean over outputs: several are several labels."""
+    """Divergence of one logit per output, the mean over outputs: several are several labels."""
 
     link = "sigmoid"
 
@@ -493,7 +504,7 @@ class BinaryCrossEntropy(_Probabilities):
     def value(self, raw, target):
         """Return the loss of every row, in nats."""
         row = raw.clamp(min=0.0) - raw * target + (-raw.abs()).exp_().log1p()
-        return row.mean(dim=1)
+        return (row + target.xlogy(target) + (1.0 - target).xlogy(1.0 - target)).mean(dim=1)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""
@@ -512,7 +523,7 @@ class BinaryCrossEntropy(_Probabilities):
 
 
 class CrossEntropy(_Probabilities):
-    """Multinomial cross-entropy of a softmax; targets are one-hot rows."""
+    """Divergence of a softmax; targets are one-hot rows, or smoothed."""
 
     link = "softmax"
 
@@ -522,7 +533,7 @@ class CrossEntropy(_Probabilities):
 
     def value(self, raw, target):
         """Return the loss of every row, in nats."""
-        return raw.logsumexp(dim=1) - (raw * target).sum(dim=1)
+        return raw.logsumexp(dim=1) + (target.xlogy(target) - raw * target).sum(dim=1)
 
     def gradient(self, raw, target):
         """Return the derivative of `value` in ``raw``."""

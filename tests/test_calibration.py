@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize_scalar
-from sklearn.datasets import make_classification
+from scipy.special import rel_entr
+from sklearn.datasets import make_blobs, make_classification
 from sklearn.metrics import log_loss
 
 from sknimble import NimbleClassifier
-from sknimble._calibration import HALVINGS, HIGHEST, LOWEST, best_sharpness
+from sknimble._calibration import DOUBT, HALVINGS, HIGHEST, LOWEST, best_sharpness
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy
 
 WITHIN = (HIGHEST - LOWEST) / 2**HALVINGS
@@ -68,11 +69,14 @@ def test_the_networks_published_lose_what_the_record_says(n_estimators):
     X, y = noisy(600)
     model = NimbleClassifier(n_estimators=n_estimators, random_state=0, size_penalty=1e-4)
     model.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:])
-    baseline = log_loss(y[:300], np.tile(np.bincount(y[:300]) / 300, (300, 1)))
+    shares = np.bincount(y[:300]) / 300
+    baseline = log_loss(y[:300], np.tile(shares, (300, 1)))
+    labels = np.eye(3)[y[300:]] + DOUBT / 302 * (shares - np.eye(3)[y[300:]])
     for member, one in enumerate(model.estimators_):
         records = [record for record in model.history_ if record.member == member]
         recorded = np.array([record.validation_loss for record in records])
-        lost = np.sqrt(log_loss(y[300:], one.predict_proba(X[300:])) / baseline)
+        divergence = rel_entr(labels, one.predict_proba(X[300:])).sum(axis=1).mean()
+        lost = np.sqrt(divergence / baseline)
         assert one.size_weight_ > 0
         assert abs(recorded / lost - 1.0).min() < 1e-5
         assert lost < 1.02 * recorded.min()
@@ -91,3 +95,12 @@ def test_no_other_temperature_is_better_on_the_rows_that_judged():
     best = minimize_scalar(total, bounds=(-1, 1), method="bounded")
     assert abs(best.x) <= 2 * WITHIN
     assert total(0.0) <= 1.001 * best.fun
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_rows_without_error_do_not_make_a_network_ever_surer(n_classes):
+    X, y = make_blobs(300, centers=n_classes, n_features=5, cluster_std=2.0, random_state=0)
+    model = NimbleClassifier(n_estimators=1, random_state=0).fit(X, y, X_val=X[:60], y_val=y[:60])
+    assert model.score(X, y) == 1.0
+    doubt = 1.0 - model.predict_proba(X[:60])[np.arange(60), y[:60]]
+    assert DOUBT / 62 / 10 < doubt.mean() < 10 * DOUBT / 62  # undoubted, a millionth of that

@@ -98,7 +98,9 @@ def test_networks_that_hold_out_the_same_rows_share_them():
     held_out = np.zeros((3, len(y)), dtype=bool)
     held_out[0, :10] = held_out[2, :10] = held_out[1, 10:30] = True
     weight = np.ones((3, len(y)))
-    parts = _start._held_out_parts(X, y, weight, held_out, np.arange(3), None, "cpu")
+    parts = _start._held_out_parts(
+        SquaredError(), X, y, weight, held_out, np.arange(3), None, "cpu"
+    )
     found = {tuple(members.tolist()): len(rows) for members, rows in parts}
     assert found == {(0, 2): 10, (1,): 20}
     ((members, rows),) = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).judges
