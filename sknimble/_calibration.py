@@ -6,7 +6,8 @@ its best sharpness, a network is chosen for what it knows; published with it, it
 probabilities can be believed.
 
 Rows without an error would have a network ever surer, until one error elsewhere costs more than
-all that it knows. So no label is quite believed: labels are *smoothed*.
+all that it knows. So no label is quite believed: labels are *smoothed*, each mixed with a share of
+what all have in common, the shares of the classes.
 
 References
 ----------
@@ -19,8 +20,8 @@ labels).
 
 LOWEST, HIGHEST = -2.0, 1.0  # logarithm of the sharpness
 HALVINGS = 7  # of that range: to within 1.2 percent
-SMOOTHING = 0.005  # of a label that trains is what all have in common, the shares of the classes
-DOUBT = 0.1  # ... and of labels that judge so much in all, but for two more, however many they are
+SMOOTHING = 0.005  # the share, of labels that train
+DOUBT = 0.1  # of those that judge: so many rows in all, DOUBT / (n + 2) of each
 
 
 def best_sharpness(loss, blocks, unit):
@@ -54,3 +55,24 @@ def _slope(loss, sharpness, raw, target, weight):
     """Return the derivative of the weighted loss of rows in log(sharpness), shape (K,)."""
     sharp = raw * sharpness[:, None, None]
     return ((loss.gradient(sharp, target) * sharp).sum(dim=1) * weight).sum(dim=1)
+
+
+def smoothed(target, shares, smoothing):
+    """Return labels mixed with the shares of the classes.
+
+    Parameters
+    ----------
+    target : Tensor of shape (n, o) or (G, n, o)
+        Indicators.
+    shares : ndarray of shape (G, o)
+        Of G groups of networks.
+    smoothing : float
+        How much of every label.
+
+    Returns
+    -------
+    Tensor
+        Of the shape of target, unless groups that had one in common have different shares.
+    """
+    shares = target.new_tensor(shares)[:, None]
+    return target.lerp(shares[0] if (shares == shares[0]).all() else shares, smoothing)

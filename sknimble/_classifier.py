@@ -142,10 +142,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     N and some neurons more. With `target_size` the price is
     ``size_penalty * (N - target_size)**2``.
 
-    The loss is cross-entropy: of a logit for two classes, of a softmax for more, and the mean over
+    The loss is cross-entropy, of a logit for two classes, of a softmax for more, and the mean over
     labels of that of their logits for several labels per row. The best constant prediction is
-    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand. Held-out
-    rows judge a network at its best temperature, and it predicts with that.
+    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand. Labels are
+    smoothed, mixed with 0.005 of the shares of the classes, those of n rows that judge with
+    0.1 / (n + 2); of such labels the loss is the Kullback-Leibler divergence. Held-out rows judge
+    a network at its best temperature, and it predicts with that.
 
     References
     ----------
@@ -154,6 +156,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
     Berta, Holzmueller, Jordan and Bach, "Rethinking early stopping: refine, then calibrate",
     arXiv 2501.19195 (the temperature).
+
+    Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, "Rethinking the Inception architecture for
+    computer vision", arXiv 1512.00567 (smoothed labels).
 
     Examples
     --------
@@ -274,6 +279,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         ------
         ValueError
             If data or parameters make no sense or have changed, or the loss is not finite.
+        TypeError
+            If a column or y holds what is neither numbers nor labels of one type.
         """
         if classes is not None and self.__sklearn_is_fitted__():
             if not np.array_equal(np.unique(classes), self.classes_):
@@ -295,7 +302,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         return weight
 
     def _make_loss(self, target):
-        """Return cross-entropy of one logit per label, or of a softmax over classes."""
+        """Return the loss of one logit per label, or of a softmax over classes."""
         independent = self._shape or target.shape[1] == 1
         return BinaryCrossEntropy() if independent else CrossEntropy()
 

@@ -28,7 +28,8 @@ class Epoch:
     data_loss : float
         Normalised loss of the training batch that was measured last, with N neurons awake: the
         root of its share of a constant prediction's loss, which scores about 1. Of a squared
-        error the nRMSE. Noisy, where a batch is not all rows.
+        error the nRMSE. Noisy, where a batch is not all rows. A classifier's losses, this and the
+        others, are of smoothed labels.
     size_loss : float
         What the size costs, in the same unit.
     validation_loss : float

@@ -16,8 +16,6 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range", "exponential",
                       "sigmoid" or "softmax"
-``smooth_``           labels, in place, each mixed with a share of the class shares, where
-                      `calibrated`
 ``least``             no baseline counts as less than this: it leaves nothing to explain
 ``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
 ``finishes``          whether networks may learn from the rows that judged them, in the end: not
@@ -465,8 +463,8 @@ REGRESSION_LOSSES = {
 class _Probabilities:
     """A loss of logits: the Kullback-Leibler divergence from labels to predictions.
 
-    Of labels 0 and 1 that is cross-entropy. Labels in between, `smooth_`, leave cross-entropy
-    something at best, and this nothing.
+    Of labels 0 and 1 that is cross-entropy. Of labels in between, smoothed, the least
+    cross-entropy is not zero, and this is.
     """
 
     least = 1e-3  # nats: a class of a ten-thousandth of the weight
@@ -474,9 +472,8 @@ class _Probabilities:
     finishes = False
 
     def fit(self, y, weight):
-        """Learn the shares of the classes from the indicator y, shape (n, o)."""
+        """Learn the number of outputs of the indicator y, shape (n, o)."""
         self.n_outputs_ = y.shape[1]
-        self.shares_ = np.average(y, axis=0, weights=weight.astype(np.float64))
         return self
 
     def widen(self, y):
@@ -486,10 +483,6 @@ class _Probabilities:
     def encode(self, y):
         """Return y as floats."""
         return y.astype(np.float64)
-
-    def smooth_(self, target, share):
-        """Mix labels, a tensor of shape (..., n, o), with the shares of the classes, in place."""
-        target.lerp_(target.new_tensor(self.shares_), share)
 
 
 class BinaryCrossEntropy(_Probabilities):

@@ -273,6 +273,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         ------
         ValueError
             If data or parameters make no sense or have changed, or the loss is not finite.
+        TypeError
+            If a column or y holds what is neither numbers nor labels of one type.
         """
         return self._partial_fit(X, y, None, sample_weight)
 

@@ -159,6 +159,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         ------
         ValueError
             If data or parameters make no sense, or the loss stops being finite.
+        TypeError
+            If a column or y holds what is neither numbers nor labels of one type.
         """
         begin = not (self.warm_start and self._is_begun())
         self._check_sizes(begin)
@@ -536,7 +538,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         -------
         ndarray of shape (1 + neurons of the largest network,)
             Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: the best
-            constant scores about 1. Of several networks, the mean.
+            constant scores about 1. Of several networks, the mean. Labels are as given, those of
+            `history_` are smoothed.
 
         Notes
         -----

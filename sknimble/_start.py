@@ -7,7 +7,7 @@ import scipy.sparse as sp
 import torch
 
 from ._batches import Rows
-from ._calibration import DOUBT, SMOOTHING
+from ._calibration import DOUBT, SMOOTHING, smoothed
 from ._late import LateMatrix, plain, read, thin
 from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
@@ -94,9 +94,9 @@ def start_training(
     finish = trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(X, target, weight, fold, parts, device)
+    judging = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     if loss.calibrated:
-        loss.smooth_(train.target, SMOOTHING)
-    judging = _held_out_parts(loss, X, target, weight, held_out, fold, validation, device)
+        _smooth(train, groups, judging, _class_shares(target, weight, fold))
     if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
         scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
     if not judging:  # where rows judge a network, they say when there is no more to learn
@@ -242,6 +242,25 @@ def _training_rows(X, target, weight, fold, parts, device):
     return make_rows(X, target, np.stack(weights), device), groups
 
 
+def _class_shares(target, weight, fold):
+    """Return the weighted mean of the targets of every network, shape (K, o)."""
+    shares = np.empty((len(fold), target.shape[-1]))
+    for members, rows, own_target in _groups(weight, target, fold):
+        shares[members] = np.average(own_target, axis=0, weights=rows.astype(np.float64))
+    return shares.clip(0.0, 1.0)
+
+
+def _smooth(train, groups, judging, shares):
+    """Mix all labels with the class shares of the networks that they are for."""
+    _, first = np.unique(groups[0], return_index=True)
+    train.target = smoothed(train.target, shares[first], SMOOTHING)
+    for members, rows in judging:
+        weight, n_rows = rows.weight, len(rows)
+        if weight is not None:  # rows of equal weight that say as much
+            n_rows = float(weight.sum() ** 2 / weight.square().sum())
+        rows.target = smoothed(rows.target, shares[members[:1]], DOUBT / (n_rows + 2.0))
+
+
 def without_units(target, dtype):
     """Return encoded targets without their last bits, in which the units of y leave a trace."""
     return target.clip(-FARTHEST, FARTHEST).astype(np.float32).astype(dtype)
@@ -285,25 +304,21 @@ def make_rows(X, target, weight, device):
     return Rows(rows, target, weight)
 
 
-def _held_out_parts(loss, X, target, weight, held_out, fold, validation, device):
+def _held_out_parts(X, target, weight, held_out, fold, validation, device):
     """Return the judging rows, one part for all networks that share them."""
     if validation is not None:
         X, target, rows = validation
-        return [(np.arange(len(fold)), _judging_rows(loss, X, target, rows, device))]
+        return [(np.arange(len(fold)), _judging_rows(X, target, rows, device))]
     if held_out is None:
         return []
     return [
-        (members, _judging_rows(loss, X, own_target, rows, device))
+        (members, _judging_rows(X, own_target, rows, device))
         for members, rows, own_target in _groups(weight, target, fold, held_out)
         if rows.any()
     ]
 
 
-def _judging_rows(loss, X, target, weight, device):
-    """Return as tensors the rows of one group, their weights 1 on average, labels smoothed."""
-    used = weight > 0.0
-    weight = np.divide(weight, weight[used].mean(), dtype=X.dtype)
-    rows = make_rows(X, target, weight[None], device)
-    if loss.calibrated:
-        loss.smooth_(rows.target, DOUBT / (used.sum() + 2))
-    return rows
+def _judging_rows(X, target, weight, device):
+    """Return as tensors the rows of one group, their weights 1 on average."""
+    weight = np.divide(weight, weight[weight > 0.0].mean(), dtype=X.dtype)
+    return make_rows(X, target, weight[None], device)

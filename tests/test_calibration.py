@@ -9,7 +9,7 @@ from sklearn.datasets import make_blobs, make_classification
 from sklearn.metrics import log_loss
 
 from sknimble import NimbleClassifier
-from sknimble._calibration import DOUBT, HALVINGS, HIGHEST, LOWEST, best_sharpness
+from sknimble._calibration import DOUBT, HALVINGS, HIGHEST, LOWEST, best_sharpness, smoothed
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy
 
 WITHIN = (HIGHEST - LOWEST) / 2**HALVINGS
@@ -104,3 +104,24 @@ def test_rows_without_error_do_not_make_a_network_ever_surer(n_classes):
     assert model.score(X, y) == 1.0
     doubt = 1.0 - model.predict_proba(X[:60])[np.arange(60), y[:60]]
     assert DOUBT / 62 / 10 < doubt.mean() < 10 * DOUBT / 62  # undoubted, a millionth of that
+
+
+def test_smoothed_labels_keep_the_shares_of_their_classes():
+    labels = torch.eye(3, dtype=torch.float64)[[0, 1, 1, 2, 0, 1]]
+    shares = labels.mean(dim=0, keepdim=True).numpy()
+    found = smoothed(labels, shares, 0.2)
+    np.testing.assert_allclose(found, 0.8 * labels + 0.2 * torch.tensor(shares))
+    np.testing.assert_allclose(found.mean(dim=0), shares[0])
+    np.testing.assert_allclose(found.sum(dim=1), 1.0)
+
+
+def test_groups_have_labels_of_their_own_only_where_their_shares_differ():
+    labels = torch.tensor([[1.0], [0.0], [1.0]])
+    assert smoothed(labels, np.array([[0.5], [0.5]]), 0.2).shape == (3, 1)
+    apart = smoothed(labels, np.array([[0.5], [0.0]]), 0.2)
+    np.testing.assert_allclose(apart, [[[0.9], [0.1], [0.9]], [[0.8], [0.0], [0.8]]], rtol=1e-6)
+    np.testing.assert_allclose(
+        smoothed(apart, np.array([[1.0], [0.0]]), 0.5),
+        [[[0.95], [0.55], [0.95]], [[0.4], [0.0], [0.4]]],
+        rtol=1e-6,
+    )

@@ -9,6 +9,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sknimble import _losses
+from sknimble._calibration import smoothed
 from sknimble._losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -155,6 +156,19 @@ def test_two_classes_cost_the_same_by_logit_and_by_softmax():
     one_hot = torch.cat([1 - label, label])
     by_logit = BinaryCrossEntropy().value(raw, label)
     np.testing.assert_allclose(CrossEntropy().value(both, one_hot), by_logit, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_outputs"),
+    [("BinaryCrossEntropy", 2), ("BinaryCrossEntropy", 1), ("CrossEntropy", 3)],
+)
+def test_a_prediction_that_is_the_smoothed_label_loses_nothing(name, n_outputs):
+    loss, target, _ = fitted(name, n_outputs)
+    labels = smoothed(torch.tensor(target), target.mean(axis=0, keepdims=True), 0.2).T
+    raw = labels.log() if name == "CrossEntropy" else labels.logit()
+    np.testing.assert_allclose(loss.value(raw[None], labels), 0.0, atol=1e-12)
+    assert (loss.value(1.01 * raw[None], labels) > 0.0).all()
+    np.testing.assert_allclose(loss.gradient(raw[None], labels), 0.0, atol=1e-12)
 
 
 # ------------------------------------------------------------------ the best constant

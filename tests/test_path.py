@@ -180,6 +180,20 @@ def test_a_row_of_weight_two_is_two_rows():
     np.testing.assert_allclose(weighted.scores, repeated.scores, rtol=1e-7)
 
 
+def test_a_fold_knows_nothing_of_the_classes_of_another():
+    X, y = table(NimbleClassifier, n_rows=200)
+    order = np.argsort(y)  # the first fold has hardly a row of the first class, the other all
+    cv = [(np.sort(order[40:]), np.sort(order[:40])), (np.sort(order[:160]), np.sort(order[160:]))]
+    sureness = make_scorer(lambda y, P: P.max(axis=1).mean(), response_method="predict_proba")
+    options = {
+        "estimator": NimbleClassifier(**SHORT).set_params(tol=1e-3), "size_penalties": [1e-3],
+        "scoring": sureness,
+    }  # fmt: skip
+    together = nimble_path(X, y, cv=cv, **options).scores
+    alone = [nimble_path(X, y, cv=[fold], **options).scores[:, 0] for fold in cv]
+    np.testing.assert_allclose(together, np.transpose(alone), rtol=1e-9)
+
+
 def test_a_fold_may_lack_a_class():
     X, y = table(NimbleClassifier)
     y[:3] = 7

@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import Ridge
 
 from sknimble import _start
+from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
 from sknimble._start import check_memory, make_rows, start_linear, start_training, without_units
@@ -98,14 +99,54 @@ def test_networks_that_hold_out_the_same_rows_share_them():
     held_out = np.zeros((3, len(y)), dtype=bool)
     held_out[0, :10] = held_out[2, :10] = held_out[1, 10:30] = True
     weight = np.ones((3, len(y)))
-    parts = _start._held_out_parts(
-        SquaredError(), X, y, weight, held_out, np.arange(3), None, "cpu"
-    )
+    parts = _start._held_out_parts(X, y, weight, held_out, np.arange(3), None, "cpu")
     found = {tuple(members.tolist()): len(rows) for members, rows in parts}
     assert found == {(0, 2): 10, (1,): 20}
     ((members, rows),) = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).judges
     kept = (rows.weight > 0).sum(dim=1).tolist()
     assert dict(zip(members.tolist(), kept, strict=True)) == {0: 10, 1: 20, 2: 10}
+
+
+@pytest.mark.parametrize("explicit", [False, True])
+def test_labels_that_train_and_labels_that_judge_are_smoothed_apart(explicit):
+    X, _ = draw_table()
+    y = (np.arange(60) % 3 == 0).astype(float)[:, None]  # a third
+    rows = {"held_out": (np.arange(60) < 18)[None]}
+    if explicit:
+        rows = {"validation": (X[:18], y[:18], np.ones(18))}
+    training = start(X, y, loss=BinaryCrossEntropy().fit(y, np.ones(60)), **rows)
+    ((_, judging),) = training.judges
+    for found, share in ((training.train.target, SMOOTHING), (judging.target, DOUBT / 20)):
+        np.testing.assert_allclose(np.unique(found), [share / 3, 1.0 - share * 2 / 3], rtol=1e-6)
+    assert set(y.ravel()) == {0.0, 1.0}
+
+
+def test_weights_that_differ_count_as_so_many_equal_ones():
+    X, _ = draw_table()
+    y = (np.arange(60) % 3 == 0).astype(float)[:, None]
+    weight = np.where(np.arange(18) < 9, 1.0, 1e-9)
+    training = start(
+        X, y, loss=BinaryCrossEntropy().fit(y, np.ones(60)), validation=(X[:18], y[:18], weight)
+    )
+    ((_, judging),) = training.judges
+    np.testing.assert_allclose(judging.target.min(), DOUBT / 11 / 3, rtol=1e-6)
+
+
+def test_a_label_that_all_rows_bear_stays_whole():
+    # Weights whose sum, rounded, makes a share of more than all.
+    y, weight = np.ones((2000, 1)), np.random.default_rng(36).exponential(size=(1, 2000))
+    X = np.random.default_rng(0).normal(size=(2000, 1))
+    loss = BinaryCrossEntropy().fit(y, weight[0])
+    training = start(X, y, weight=weight, loss=loss, validation=(X[:1], y[:1], np.ones(1)))
+    ((_, judging),) = training.judges
+    assert training.train.target.max() <= 1.0
+    assert judging.target.max() <= 1.0
+
+
+def test_numbers_are_not_smoothed():
+    X, y = draw_table()
+    training = start(X, y, held_out=(np.arange(60) < 18)[None])
+    np.testing.assert_array_equal(training.train.target, targets_of(training, y))
 
 
 def test_held_out_rows_do_not_train():

@@ -51,6 +51,8 @@ VARIANTS = {
     "without the finish": {"_schedule.FINISH_SHARE": 10**9},
     "twice the finish": {"_schedule.FINISH_SHARE": 0.4},
     "growth nearly twice as fast": {"_training.SIZE_VELOCITY": 0.05},
+    "labels as they are": {"_start.SMOOTHING": 0.0, "_start.DOUBT": 0.0},
+    "four times the smoothing": {"_start.SMOOTHING": 0.02},
     "no temperature": {"_calibration.LOWEST": 0.0, "_calibration.HIGHEST": 0.0},
     "no average of weights": {"_training.AVERAGE_DECAY": 0.0},
     "Adam's beta2 0.999": {"_optimizer.BETA2": 0.999},
