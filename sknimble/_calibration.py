@@ -9,19 +9,23 @@ Rows without an error would have a network ever surer, until one error elsewhere
 all that it knows. So no label is quite believed: labels are *smoothed*, each mixed with a share of
 what all have in common, the shares of the classes.
 
+The mean of probabilities that can be believed is less sure than it could be: it is *sharpened*.
+
 References
 ----------
 Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", arXiv 1706.04599
 (the temperature). Berta, Holzmueller, Jordan and Bach, "Rethinking early stopping: refine, then
 calibrate", arXiv 2501.19195 (epochs chosen at their best temperature). Szegedy, Vanhoucke,
 Ioffe, Shlens and Wojna, "Rethinking the Inception architecture", arXiv 1512.00567 (smoothed
-labels).
+labels). Ranjan and Gneiting, "Combining probability forecasts", J. R. Stat. Soc. B 72, 2010 (why
+a mean is not sure enough).
 """
 
 LOWEST, HIGHEST = -2.0, 1.0  # logarithm of the sharpness
 HALVINGS = 7  # of that range: to within 1.2 percent
 SMOOTHING = 0.005  # the share, of labels that train
 DOUBT = 0.1  # of those that judge: so many rows in all, DOUBT / (n + 2) of each
+MEAN_GAIN = 0.15  # by which the mean of very many networks is sharpened
 
 
 def best_sharpness(loss, blocks, unit):
@@ -76,3 +80,8 @@ def smoothed(target, shares, smoothing):
     """
     shares = target.new_tensor(shares)[:, None]
     return target.lerp(shares[0] if (shares == shares[0]).all() else shares, smoothing)
+
+
+def mean_sharpness(n_networks):
+    """Return the factor on the logits of the mean probabilities of so many networks."""
+    return 1.0 + MEAN_GAIN * (1.0 - 1.0 / n_networks)

@@ -19,7 +19,7 @@ OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
 
 
 # --------------------------------------------------------------------------- what is exported
-def constants(table, loss):
+def constants(table, loss, sharpness):
     """Return by name the arrays that training never changes: scales of inputs and outputs.
 
     Parameters
@@ -27,6 +27,8 @@ def constants(table, loss):
     table : TableEncoder
     loss : object
         A fitted loss.
+    sharpness : float
+        Factor on the logits of the mean of the networks.
 
     Returns
     -------
@@ -38,7 +40,7 @@ def constants(table, loss):
         If the table has columns of levels: what comes out takes a matrix of numbers.
     """
     if table.scaler_ is not None:
-        return {"divisor": table.scaler_.scale_, **_output_constants(loss)}
+        return {"divisor": table.scaler_.scale_, **_output_constants(loss, sharpness)}
     if table.levels_:
         names = [levels.name for levels in table.levels_]
         raise ValueError(
@@ -54,10 +56,10 @@ def constants(table, loss):
         arrays |= {"piece_column": pieces.column, "piece_start": pieces.start}
         arrays |= {"piece_length": pieces.length, "piece_height": pieces.height}
         arrays["piece_middle"] = np.clip(-pieces.start / pieces.length, 0.0, 1.0)
-    return arrays | _output_constants(loss)
+    return arrays | _output_constants(loss, sharpness)
 
 
-def _output_constants(loss):
+def _output_constants(loss, sharpness):
     """Return by name what turns raw outputs into units."""
     if loss.link == "range":
         low, high = loss.range_
@@ -67,7 +69,7 @@ def _output_constants(loss):
         return arrays
     if loss.link == "exponential":
         return {"unit": loss.mean_, "low": loss.low_, "high": loss.high_}
-    return {}
+    return {} if sharpness == 1.0 else {"sharpness": np.asarray(sharpness)}
 
 
 def layers(network):
@@ -111,6 +113,8 @@ def compute(ops, x, fixed, members, activation, link, flat):
         decode(ops, raw(ops, z, weights, activation), fixed, link) for weights in members
     )
     mean = sum(others, first) * (1.0 / len(members))
+    if "sharpness" in fixed:
+        mean = sharpened(ops, mean, fixed["sharpness"], link)
     if not flat or link == "softmax":
         return mean
     return ops.columns([mean * -1.0 + 1.0, mean]) if link == "sigmoid" else ops.flatten(mean)
@@ -176,11 +180,18 @@ def decode(ops, raw, fixed, link):
     return ops.clip(raw * fixed["unit"] + fixed["location"], fixed["low"], fixed["high"])
 
 
+def sharpened(ops, mean, factor, link):
+    """Return probabilities whose logits are those of the mean times a factor."""
+    if link == "softmax":
+        return ops.softmax(ops.log(mean) * factor)
+    return ops.sigmoid((ops.log(mean) - ops.log(mean * -1.0 + 1.0)) * factor)
+
+
 # ------------------------------------------------------------------------------------- PyTorch
 class TorchOps:
     """The elementary functions on tensors."""
 
-    isnan, where, sqrt, exp = torch.isnan, torch.where, torch.sqrt, torch.exp
+    isnan, where, sqrt, exp, log = torch.isnan, torch.where, torch.sqrt, torch.exp, torch.log
     sigmoid, tanh, relu, clip = torch.sigmoid, torch.tanh, torch.relu, torch.clamp
 
     @staticmethod
@@ -266,7 +277,7 @@ def _tensor(array):
     return torch.tensor(array, dtype=torch.float64 if array.dtype.kind == "f" else torch.int64)
 
 
-def to_torch(networks, table, loss, *, flat):
+def to_torch(networks, table, loss, *, flat, sharpness):
     """Return fitted networks as a `torch.nn.Module`.
 
     Parameters
@@ -277,6 +288,8 @@ def to_torch(networks, table, loss, *, flat):
         The fitted loss.
     flat : bool
         Whether the target is one column.
+    sharpness : float
+        Factor on the logits of the mean of the networks.
 
     Returns
     -------
@@ -288,7 +301,7 @@ def to_torch(networks, table, loss, *, flat):
         If the table has columns of levels.
     """
     members = [layers(network) for network in networks]
-    fixed = constants(table, loss)
+    fixed = constants(table, loss, sharpness)
     return TorchNetworks(fixed, members, networks[0].activation, loss.link, flat)
 
 
@@ -375,7 +388,7 @@ def _unary(operator, **attributes):
 class OnnxOps:
     """The elementary functions on symbols."""
 
-    isnan, sqrt, exp, sigmoid = map(_unary, ("IsNaN", "Sqrt", "Exp", "Sigmoid"))
+    isnan, sqrt, exp, log, sigmoid = map(_unary, ("IsNaN", "Sqrt", "Exp", "Log", "Sigmoid"))
     tanh, relu, softmax = _unary("Tanh"), _unary("Relu"), _unary("Softmax", axis=1)
 
     @staticmethod
@@ -417,7 +430,7 @@ class OnnxOps:
         return x.graph.node("Squeeze", x, np.array([1]))
 
 
-def to_onnx(path, networks, table, loss, *, flat, classes=None, dtype=np.float64):
+def to_onnx(path, networks, table, loss, *, flat, sharpness, classes=None, dtype=np.float64):
     """Write fitted networks to an ONNX file.
 
     Parameters
@@ -429,6 +442,8 @@ def to_onnx(path, networks, table, loss, *, flat, classes=None, dtype=np.float64
         The fitted loss.
     flat : bool
         Whether the target is one column.
+    sharpness : float
+        Factor on the logits of the mean of the networks.
     classes : ndarray or None
         Class labels, kept in the metadata of the file.
     dtype : {numpy.float64, numpy.float32}
@@ -446,7 +461,7 @@ def to_onnx(path, networks, table, loss, *, flat, classes=None, dtype=np.float64
     except ImportError:
         raise ImportError("to_onnx needs onnx: pip install 'sknimble[onnx]'") from None
     link, graph = loss.link, Graph(dtype, loss.n_outputs_)
-    fixed = {k: graph.symbol(a, k) for k, a in constants(table, loss).items()}
+    fixed = {k: graph.symbol(a, k) for k, a in constants(table, loss, sharpness).items()}
     members = [
         {k: graph.symbol(a, f"network{i}_{k}") for k, a in layers(network).items()}
         for i, network in enumerate(networks)

@@ -366,6 +366,14 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         std = np.sqrt(variance)
         return (y[:, 0], std[:, 0]) if self._is_flat() else (y, std)
 
+    def _decoded(self, raws):
+        """Return the decoded outputs of all networks, shape (K, n, o)."""
+        return np.stack([self._loss.decode(raw.astype(np.float64)) for raw in raws])
+
+    def _decoded_mean(self, raws):
+        """Return the mean over the networks of their decoded outputs."""
+        return self._decoded(raws).mean(axis=0)
+
     def _decoded_mean_and_variance(self, raws):
         """Return mean and variance of the networks' decoded outputs, side by side."""
         decoded = self._decoded(raws)

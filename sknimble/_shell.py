@@ -102,6 +102,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.random_state = random_state
         self.verbose = verbose
 
+    _sharpness = 1.0  # factor on the logits of the mean of the networks
+
     # ------------------------------------------------------------------ hooks
     @abstractmethod
     def _check_target(self, y, name):
@@ -470,14 +472,6 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
         return predict_batches(self._networks, X.shape[0], read_rows, combine)
 
-    def _decoded(self, raws):
-        """Return the decoded outputs of all networks, shape (K, n, o)."""
-        return np.stack([self._loss.decode(raw.astype(np.float64)) for raw in raws])
-
-    def _decoded_mean(self, raws):
-        """Return the mean over the networks of their decoded outputs."""
-        return self._decoded(raws).mean(axis=0)
-
     # ------------------------------------------------------------------ smaller and fewer
     @property
     def estimators_(self):
@@ -586,7 +580,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         from ._export import to_torch
 
         check_is_fitted(self)
-        return to_torch(self._networks, self._table, self._loss, flat=self._is_flat())
+        return to_torch(
+            self._networks, self._table, self._loss, flat=self._is_flat(),
+            sharpness=self._sharpness,
+        )  # fmt: skip
 
     def to_onnx(self, path, *, dtype=np.float64):
         """Write the fitted networks to an ONNX file that predicts what this predicts.
@@ -610,7 +607,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         to_onnx(
             path, self._networks, self._table, self._loss, flat=self._is_flat(),
-            classes=getattr(self, "classes_", None), dtype=dtype,
+            sharpness=self._sharpness, classes=getattr(self, "classes_", None), dtype=dtype,
         )  # fmt: skip
 
     def __getstate__(self):

@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.model_selection import GridSearchCV
 
 from sknimble import NimbleClassifier, NimbleRegressor, _regressor
+from sknimble._calibration import mean_sharpness
 from sknimble._noise import noise_at
 
 SHORT = {"max_iter": 25, "tol": 0.5, "random_state": 0, "encoding": "none", "size_penalty": 1e-3}
@@ -38,11 +39,24 @@ def answers(model, X):
 
 
 # ------------------------------------------------------------------ several networks
-@every_estimator
-def test_predictions_are_the_mean_over_the_networks(Estimator):
-    model, X, _ = fitted(Estimator)
+def test_predictions_are_the_mean_over_the_networks():
+    model, X, _ = fitted(NimbleRegressor)
     each = [answers(one, X) for one in model.estimators_]
     np.testing.assert_allclose(answers(model, X), np.mean(each, axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["two classes", "three classes", "labels"])
+@pytest.mark.parametrize("judged", [True, False])
+def test_probabilities_are_the_mean_and_sharpened_if_rows_have_judged(kind, judged):
+    X, y = table(NimbleClassifier)
+    y = {"two classes": y > 0, "three classes": y, "labels": np.eye(3, dtype=int)[y][:, :2]}[kind]
+    model = NimbleClassifier(n_estimators=3, early_stopping=judged, **SHORT).fit(X, y)
+    mean = np.mean([one.predict_proba(X) for one in model.estimators_], axis=0)
+    factor = mean_sharpness(3) if judged else 1.0
+    sharp = mean**factor
+    rest = (1.0 - mean) ** factor if kind == "labels" else sharp.sum(axis=1, keepdims=True) - sharp
+    expected = sharp / (sharp + rest)
+    np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-9, atol=1e-12)
 
 
 @every_estimator

@@ -53,6 +53,7 @@ VARIANTS = {
     "growth nearly twice as fast": {"_training.SIZE_VELOCITY": 0.05},
     "labels as they are": {"_start.SMOOTHING": 0.0, "_start.DOUBT": 0.0},
     "four times the smoothing": {"_start.SMOOTHING": 0.02},
+    "the mean as it is": {"_calibration.MEAN_GAIN": 0.0},
     "no temperature": {"_calibration.LOWEST": 0.0, "_calibration.HIGHEST": 0.0},
     "no average of weights": {"_training.AVERAGE_DECAY": 0.0},
     "Adam's beta2 0.999": {"_optimizer.BETA2": 0.999},
