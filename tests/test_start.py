@@ -132,15 +132,15 @@ def test_weights_that_differ_count_as_so_many_equal_ones():
     np.testing.assert_allclose(judging.target.min(), DOUBT / 11 / 3, rtol=1e-6)
 
 
-def test_a_label_that_all_rows_bear_stays_whole():
-    # Weights whose sum, rounded, makes a share of more than all.
-    y, weight = np.ones((2000, 1)), np.random.default_rng(36).exponential(size=(1, 2000))
-    X = np.random.default_rng(0).normal(size=(2000, 1))
-    loss = BinaryCrossEntropy().fit(y, weight[0])
-    training = start(X, y, weight=weight, loss=loss, validation=(X[:1], y[:1], np.ones(1)))
-    ((_, judging),) = training.judges
-    assert training.train.target.max() <= 1.0
-    assert judging.target.max() <= 1.0
+@pytest.mark.parametrize("seed", range(20))
+def test_a_label_that_all_rows_bear_has_a_share_of_no_more_than_all(seed):
+    # Of every second such weights the sum, rounded, is larger by column than at once.
+    y = np.stack([np.ones(2000), np.arange(2000) % 2.0], axis=1)
+    weight = np.random.default_rng(seed).exponential(size=(1, 2000))
+    ((always, half),) = _start._class_shares(y, weight, np.zeros(1, dtype=int))
+    assert always <= 1.0
+    assert always == pytest.approx(1.0, abs=1e-12)
+    assert half == pytest.approx(np.average(y[:, 1], weights=weight[0]))
 
 
 def test_numbers_are_not_smoothed():
