@@ -98,8 +98,9 @@ def nimble_path(
     What is scored is what the estimator would fit to the training rows of the fold, with
     ``n_estimators=path_estimators`` but the initial size for its own number of networks; except
     for what is learned from all rows: the encoding of the inputs, and the range in which a log
-    link is exponential. Folds of different sizes are cut into
-    equally many batches.
+    link is exponential. Folds of different sizes are cut into equally many batches. Networks do
+    not finish on the rows that judged them: that makes all better by about as much, and would
+    take a fifth of the time.
     """
     model = clone(NimbleRegressor() if estimator is None else estimator)
     n_networks = model.n_estimators
@@ -236,6 +237,7 @@ class _Folds:
             sizes=np.full(n_folds * k * n_penalties, size),
             size_penalty=np.tile(penalties, n_folds * k),
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
+            finish=False,
         )  # fmt: skip
         model._seeds = np.array([fold_seed, row_seed, *seeds])
         history = _run(training, model)

@@ -326,7 +326,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _launch(
         self, Z, target, weight, held_out, *, seeds, row_seed, sizes, size_penalty, batch_size,
-        max_iter, anneal=True, fold=None, validation=None, published=None, progress=None, epoch=0,
+        max_iter, anneal=True, finish=True, fold=None, validation=None, published=None,
+        progress=None, epoch=0,
     ):  # fmt: skip
         """Return the training of any networks with the other parameters of this estimator."""
         from ._start import find_device, start_training
@@ -340,6 +341,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             target_size=self.target_size, learning_rate=self.learning_rate_init,
             weight_decay=self.alpha, batch_size=batch_size, max_iter=max_iter, tol=self.tol,
             patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed), anneal=anneal,
+            finish=finish,
         )  # fmt: skip
 
     def _hold_out(self, target, *, begin):

@@ -24,7 +24,8 @@ FARTHEST = 1e30  # target, encoded: float32 holds it
 
 def start_training(
     X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
-    fold=None, n_plain=None, published=None, progress=None, epoch=0, anneal=True, **options,
+    fold=None, n_plain=None, published=None, progress=None, epoch=0, anneal=True, finish=True,
+    **options,
 ):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
@@ -62,7 +63,9 @@ def start_training(
     epoch : int
         Epochs made so far.
     anneal : bool, default=True
-        As `Training` takes it. If so, networks finish on their held-out rows where the loss does.
+        As `Training` takes it.
+    finish : bool, default=True
+        Whether networks that anneal finish on their held-out rows, where the loss does.
     **options
         Passed to `Training`.
 
@@ -91,7 +94,7 @@ def start_training(
     )  # fmt: skip
     if published is None:
         start_linear(networks, plain(X, n_plain), target, weight, loss, fold, trains)
-    finish = trains is not None and anneal and loss.finishes
+    finish = finish and trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(X, target, weight, fold, parts, device)
     judging = _held_out_parts(X, target, weight, held_out, fold, validation, device)
