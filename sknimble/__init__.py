@@ -6,14 +6,14 @@ Names are loaded on first use: importing the package alone loads neither torch n
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ._classifier import NimbleClassifier
     from ._display import SizeHistoryDisplay
     from ._path import NimbleClassifierCV, NimbleRegressorCV, nimble_path
     from ._regressor import NimbleRegressor
     from ._search import search_space
-
-__version__ = "0.1.0"
 
 __all__ = [
     "NimbleClassifier",

@@ -6,8 +6,8 @@ of the training is by far the longest part of a small model, so it is stored pac
 
 import zlib
 
-from . import __version__
 from ._history import pack, unpack
+from ._version import __version__
 
 # Raised when a later version stores something that this one could not read, or the reverse.
 LAYOUT = 4

@@ -41,6 +41,7 @@ ORDER = [
     "_history",
     "_size",
     "_callbacks",
+    "_version",
 ]
 
 # Importing any other module loads no torch, so that prediction works where torch is absent.
@@ -185,7 +186,7 @@ def test_nothing_prints(module):
 
 @every_module
 def test_a_module_has_a_test_file_of_its_name(module):
-    name = "import" if module == "__init__" else module.strip("_")
+    name = "import" if module in ("__init__", "_version") else module.strip("_")
     assert (TESTS / f"test_{name}.py").is_file()
 
 
