@@ -37,7 +37,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ._numbers import Numbers
 
 # Names of the dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
-_NUMBERS = re.compile(r"(u?int\d|float|double|half|bool|decimal|sparse)")
+_NUMBERS = re.compile(r"([<>][fiu]\d|u?int\d|float|double|half|bool|decimal|sparse)")
 _LEVELS = re.compile(
     r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
 )

@@ -173,13 +173,22 @@ def test_array_of_strings_is_levels():
 
 
 @pytest.mark.parametrize(
-    "dtype", ["int8", "uint64", "float32", "bool", "Int32", "Float64", "boolean", "Sparse[float]"]
-)
+    "dtype", [
+        "int8", "uint64", "float32", "bool", "Int32", "Float64", "boolean", "Sparse[float]", ">f8",
+        ">i4",
+    ],
+)  # fmt: skip
 def test_every_numeric_dtype_gives_the_matrix_of_floats(dtype):
     values = [0, 1, 1, 0, 1]
     np.testing.assert_array_equal(
         encode(pd.DataFrame({"a": values}).astype(dtype)), encode(np.array(values, float)[:, None])
     )
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", "<f8", ">i2", "float16"])
+def test_every_numeric_dtype_of_an_array_gives_the_matrix_of_floats(dtype):
+    X = np.random.default_rng(0).integers(-100, 100, (5_000, 1)).astype(float)
+    np.testing.assert_array_equal(encode(X.astype(dtype)), encode(X))
 
 
 def test_mixed_rows_can_be_permuted():
