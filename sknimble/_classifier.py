@@ -271,7 +271,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come. Needed in the first call, unless y is an indicator.
+            All classes that will ever come. Needed in the first call; not used if y is an
+            indicator.
         sample_weight : array-like of shape (n_samples,), default=None
             Relative to the other rows of this call.
 
@@ -286,12 +287,13 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         TypeError
             If a column or y holds what is neither numbers nor labels of one type.
         """
-        if classes is not None and self.__sklearn_is_fitted__():
+        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
+        if not several and not self.__sklearn_is_fitted__():
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit")
+        elif not several and classes is not None:
             if not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")
-        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
-        if classes is None and not self.__sklearn_is_fitted__() and not several:
-            raise ValueError("classes must be passed on the first call to partial_fit")
         return self._partial_fit(X, y, classes, sample_weight)
 
     def _reweight(self, y, weight):
@@ -333,14 +335,18 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             Columns in the order of `classes_`, rows of sum 1. For several labels per row,
             (n_samples, n_labels): the probability of 1 for every label.
         """
-        logits = self._predict(X, self._logits)
-        P = self._loss.decode(logits)
-        return P if P.shape[1] > 1 else np.column_stack([1.0 - P, P])
+        logits = self._logits_of_all(X)
+        return self._loss.decode(logits)
 
     def predict_log_proba(self, X):
-        """Return the logarithm of `predict_proba`, -inf where a probability is 0."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        """Return the logarithm of `predict_proba`, a number even where that rounds to 0."""
+        logits = self._logits_of_all(X)
+        return logits if self._loss.link == "softmax" else log_expit(logits)
+
+    def _logits_of_all(self, X):
+        """Return logits for every column of `predict_proba`."""
+        logits = self._predict(X, self._logits)
+        return logits if logits.shape[1] > 1 else np.column_stack([-logits, logits])
 
     def decision_function(self, X):
         """Return logits.
@@ -367,8 +373,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
     @property
     def _sharpness(self):
-        """Factor on the logits of the mean of the networks: 1, unless rows have judged them."""
-        judged = self.history_ and np.isfinite(self.history_[-1].validation_loss)
+        """Factor on the logits of the mean of the networks: 1, unless rows have judged all."""
+        last = {record.member: record.validation_loss for record in self.history_}
+        judged = last and np.isfinite(list(last.values())).all()
         return mean_sharpness(len(self._networks)) if judged else 1.0
 
     def predict(self, X):

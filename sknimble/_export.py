@@ -10,12 +10,13 @@ import json
 import numpy as np
 import torch
 
-from . import __version__
 from ._numbers import CLIP, FAR
 from ._predictor import GELU_SLOPE
 from ._tables import _SPARSE_FAR
+from ._version import __version__
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
+LEAST = 1e-30  # added to probabilities before their logarithm: what has rounded to 0 has none
 
 
 # --------------------------------------------------------------------------- what is exported
@@ -109,15 +110,16 @@ def compute(ops, x, fixed, members, activation, link, flat):
     Tensor or Symbol of shape (n,) or (n, n_outputs)
     """
     z = encode(ops, x, fixed)
-    first, *others = (
-        decode(ops, raw(ops, z, weights, activation), fixed, link) for weights in members
-    )
-    mean = sum(others, first) * (1.0 / len(members))
+    raws = [raw(ops, z, weights, activation) for weights in members]
     if "sharpness" in fixed:
-        mean = sharpened(ops, mean, fixed["sharpness"], link)
+        values = sharpened(ops, raws, fixed["sharpness"], link)
+    else:
+        values = _mean([decode(ops, one, fixed, link) for one in raws])
     if not flat or link == "softmax":
-        return mean
-    return ops.columns([mean * -1.0 + 1.0, mean]) if link == "sigmoid" else ops.flatten(mean)
+        return values
+    if link == "sigmoid":
+        return ops.columns([values * -1.0 + 1.0, values])
+    return ops.flatten(values)
 
 
 def encode(ops, x, fixed):
@@ -180,11 +182,20 @@ def decode(ops, raw, fixed, link):
     return ops.clip(raw * fixed["unit"] + fixed["location"], fixed["low"], fixed["high"])
 
 
-def sharpened(ops, mean, factor, link):
-    """Return probabilities whose logits are those of the mean times a factor."""
+def sharpened(ops, raws, factor, link):
+    """Return probabilities whose logits are those of the mean over networks times a factor."""
     if link == "softmax":
-        return ops.softmax(ops.log(mean) * factor)
-    return ops.sigmoid((ops.log(mean) - ops.log(mean * -1.0 + 1.0)) * factor)
+        mean = _mean([ops.softmax(one) for one in raws])
+        return ops.softmax(ops.log(mean + LEAST) * factor)
+    # Of one and of none: a difference from 1 would round to 0, where no logarithm has a slope.
+    one, none = (_mean([ops.sigmoid(raw * sign) for raw in raws]) for sign in (1.0, -1.0))
+    return ops.sigmoid((ops.log(one + LEAST) - ops.log(none + LEAST)) * factor)
+
+
+def _mean(values):
+    """Return the mean of what the networks say."""
+    first, *others = values
+    return sum(others, first) * (1.0 / len(values))
 
 
 # ------------------------------------------------------------------------------------- PyTorch
@@ -473,6 +484,6 @@ def to_onnx(path, networks, table, loss, *, flat, sharpness, classes=None, dtype
     shape = ["n", *width] if flat else ["n", loss.n_outputs_]
     model = graph.model(out, name, table.n_features_in_, shape)
     if classes is not None:
-        onnx.helper.set_model_props(model, {"classes": json.dumps(classes.tolist())})
+        onnx.helper.set_model_props(model, {"classes": json.dumps(classes.tolist(), default=str)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

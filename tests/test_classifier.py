@@ -150,10 +150,27 @@ def test_a_column_for_y_warns_as_scikit_learn_does(Estimator):
     np.testing.assert_array_equal(column, Estimator(**QUICK).fit(X, y).predict(X))
 
 
-def test_log_probabilities_of_the_impossible_do_not_warn():
-    X, y = make_blobs(60, centers=[[0, 0], [50, 50]], random_state=0)
-    logs = NimbleClassifier(**QUICK, learning_rate_init=1.0).fit(X, y).predict_log_proba(1e6 * X)
-    assert logs.max() <= 0.0
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_log_probabilities_of_the_impossible_are_numbers(n_classes):
+    X, y = make_blobs(200, centers=np.eye(3)[:n_classes] * 50, random_state=0)
+    model = NimbleClassifier(**QUICK).fit(X, y)
+    for network in model._networks:
+        network.linear[:] *= 1e3
+    logs, P = model.predict_log_proba(X), model.predict_proba(X)
+    assert (P == 0).any() and (logs < -800).any() and np.isfinite(logs).all()
+    np.testing.assert_allclose(np.exp(logs), P, atol=1e-12)
+    small = (P > 0) & (P < 1e-12)
+    np.testing.assert_allclose(logs[small], np.log(P[small]), rtol=1e-9)
+
+
+def test_the_first_of_two_probabilities_is_as_exact_as_the_second():
+    X, y = make_blobs(200, centers=np.eye(3)[:2] * 50, random_state=0)
+    model = NimbleClassifier(**QUICK).fit(X, y)
+    for network in model._networks:
+        network.linear[:] *= 30.0
+    P = model.predict_proba(X)
+    assert (P[:, 0] < 1e-20).any()
+    np.testing.assert_allclose(P[:, 0], expit(-model.decision_function(X)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -344,6 +344,14 @@ def test_later_chunks_may_lack_classes_but_bring_no_new_ones():
     assert model.predict_proba(X).shape == (400, 3)
 
 
+def test_classes_are_not_used_if_y_is_an_indicator():
+    X, y = make_classification(200, 6, n_informative=4, n_classes=3, random_state=0)
+    model, labels = one_classifier(), np.eye(3, dtype=int)[y]
+    for _ in range(2):
+        model.partial_fit(X, labels, classes=[0, 1])
+    assert model.predict_proba(X).shape == (200, 3)
+
+
 def test_classes_that_come_late_are_learned():
     X, y = make_classification(1200, 6, n_informative=5, n_redundant=0, random_state=0)
     order = np.argsort(y[:600], kind="stable")  # the first chunk has one class only

@@ -202,6 +202,20 @@ def test_the_module_has_the_weights_of_the_estimator_and_can_be_saved(tmp_path):
     module.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "labels"])
+def test_rows_that_are_certain_have_gradients(task, dtype):
+    model = fit(task, X, n_estimators=2)
+    for network in model._networks:
+        network.linear[:] *= 1e3
+    module, rows = model.to_torch().to(dtype), torch.tensor(X, dtype=dtype, requires_grad=True)
+    P = module(rows)
+    P[:, 0].sum().backward()
+    assert (P == 1).any()
+    for tensor in (rows, *module.parameters()):
+        assert tensor.grad.isfinite().all()
+
+
 # ------------------------------------------------------------------------------------ the file
 def test_an_onnx_file_takes_any_number_of_rows_and_knows_the_classes(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -214,6 +228,15 @@ def test_an_onnx_file_takes_any_number_of_rows_and_knows_the_classes(tmp_path):
     meta = session.get_modelmeta()
     assert json.loads(meta.custom_metadata_map["classes"]) == [0, 1, 2, 3]
     assert meta.producer_name == "sknimble"
+
+
+def test_an_onnx_file_knows_classes_that_are_dates(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    days = np.array(["2020-01-01", "2021-01-01"], dtype="datetime64[D]")
+    model = NimbleClassifier(n_estimators=1, max_iter=5).fit(X, days[(Y > 14).astype(int)])
+    model.to_onnx(tmp_path / "model.onnx")
+    (classes,) = onnx.load(tmp_path / "model.onnx").metadata_props
+    assert json.loads(classes.value) == ["2020-01-01", "2021-01-01"]
 
 
 @pytest.mark.parametrize("activation", ["silu", "gelu"])
