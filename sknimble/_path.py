@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from numbers import Integral
 
@@ -78,7 +78,8 @@ def nimble_path(
         A scikit-learn scorer; None is the estimator's own ``score``.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
-        tell prices apart. As many as the estimator has are scored as the estimator would be.
+        tell prices apart. As many as the estimator has are scored as it would be before it
+        finishes on the rows that judged it.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of rows in training, and in scores whose metric takes them.
     groups : array-like of shape (n_samples,), default=None
@@ -114,7 +115,10 @@ def nimble_path(
         sample_weight = np.broadcast_to(np.asarray(sample_weight), _num_samples(X))
     splits = check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups)
     trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
-    folds = _Folds(model, *rows, _among_counted(trains, sample_weight))
+    trains = _among_counted(trains, sample_weight)
+    if not all(map(len, trains)):
+        raise ValueError("cv leaves a fold no row to learn from, or none whose weight is not zero")
+    folds = _Folds(model, *rows, trains)
     penalties = check_penalties(size_penalties, folds)
     fitted = folds.train(penalties, n_networks)
     sizes = [[one.size_weight_ for one in row] for row in fitted]
@@ -178,8 +182,9 @@ class _Folds:
     """The training rows of every fold, and the networks that learn from them.
 
     What learns from y, that is the scale of the targets, class weights and linear models, sees
-    the rows of its fold alone; all but the number of pieces of the table's columns. Attributes
-    have F folds, n rows.
+    the rows of its fold alone; all but the number of pieces of the table's columns and, with
+    ``class_weight``, the weights with which rows count for its scales. Attributes have F folds, n
+    rows.
     """
 
     def __init__(self, model, X, y, weight, trains):
@@ -268,7 +273,11 @@ class _Folds:
         """Return the estimator of one price and fold."""
         model = clone(self.model).set_params(size_penalty=penalty)
         states = {member: training.results[number] for member, number in enumerate(numbers)}
-        records = [record for number in numbers for record in history[number]]
+        records = [
+            replace(record, member=member)
+            for member, number in enumerate(numbers)
+            for record in history[number]
+        ]
         normaliser = np.broadcast_to(training.normaliser, len(history))[numbers[0]]
         vars(model).update(
             {**vars(self.model), **vars(model)}, _loss=self.losses[fold],
@@ -389,11 +398,6 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         return self.estimator_.predict(X)
 
-    def score(self, X, y, sample_weight=None):
-        """Return the score of the final estimator: R2, or accuracy for classes."""
-        check_is_fitted(self)
-        return self.estimator_.score(X, y, sample_weight=sample_weight)
-
     n_features_in_ = _of_final("n_features_in_", "Number of columns seen in `fit`.")
     feature_names_in_ = _of_final("feature_names_in_", "Names of the columns seen in `fit`.")
     size_weight_ = _of_final("size_weight_", "Size weight N of the final estimator.")
@@ -434,7 +438,8 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
         error of it.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
-        tell prices apart. As many as the estimator has are scored as the estimator would be.
+        tell prices apart. As many as the estimator has are scored as it would be before it
+        finishes on the rows that judged it.
     random_state : int, RandomState instance or None, default=None
         Seed of the path and of the final fit; None leaves it to ``estimator``.
 
@@ -477,6 +482,11 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
         """Return the unfitted estimator with all other parameters."""
         return NimbleRegressor() if self.estimator is None else self.estimator
 
+    def score(self, X, y, sample_weight=None):
+        """Return the score of the final estimator, as `NimbleRegressor.score` does."""
+        check_is_fitted(self)
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
+
 
 class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
     """`NimbleClassifier` with the price of a neuron chosen by cross-validation.
@@ -500,7 +510,8 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
         error of it.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
-        tell prices apart. As many as the estimator has are scored as the estimator would be.
+        tell prices apart. As many as the estimator has are scored as it would be before it
+        finishes on the rows that judged it.
     random_state : int, RandomState instance or None, default=None
         Seed of the path and of the final fit; None leaves it to ``estimator``.
 

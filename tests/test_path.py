@@ -32,7 +32,7 @@ from sknimble import (
 )
 from sknimble._path import _Folds, choose
 
-SHORT = {"max_iter": 20, "tol": 0.5, "random_state": 0, "encoding": "none", "n_estimators": 1}
+SHORT = {"max_iter": 20, "tol": 1e-3, "random_state": 0, "encoding": "none", "n_estimators": 1}
 PRICES = [1e-4, 1e-2, 1e-1]
 CVS = {NimbleRegressor: NimbleRegressorCV, NimbleClassifier: NimbleClassifierCV}
 
@@ -71,6 +71,7 @@ def test_scores_are_those_of_a_grid_search(Estimator, n_rows, n_estimators):
         path_estimators=n_estimators,
     )  # fmt: skip
     expected = grid_scores(estimator, X, y, path.size_penalties, cv=cv, scoring=scoring)
+    assert (path.sizes[-1] > 0).mean() > 0.5
     np.testing.assert_allclose(path.scores, expected, rtol=1e-7, atol=1e-9)
 
 
@@ -103,7 +104,8 @@ def test_scores_are_those_of_a_grid_search_for(parameters):
 
 def test_balanced_classes_are_balanced_in_every_fold():
     X, y = table(NimbleClassifier, 200, n_blocks=4)
-    estimator = NimbleClassifier(**SHORT, class_weight="balanced")
+    # Linear: what has neurons also depends on the scales, for which rows count as in all folds.
+    estimator = NimbleClassifier(**SHORT, class_weight="balanced").set_params(tol=0.5)
     path = nimble_path(X, y, estimator=estimator, size_penalties=PRICES[:2], cv=KFold(4))
     expected = grid_scores(estimator, X, y, path.size_penalties, cv=KFold(4))
     np.testing.assert_allclose(path.scores, expected, rtol=1e-7)
@@ -283,13 +285,37 @@ def test_a_scorer_sees_estimators_that_can_do_everything():
     X, y = table(NimbleRegressor)
 
     def scorer(model, X, y):
-        assert len(model.estimators_) == model.n_estimators
-        return model.prefix_losses(X, y)[-1] * model._loss.scale_[0]
+        assert len(model.estimators_) == model.n_estimators == 2
+        assert max(one.n_iter_ for one in model.estimators_) == model.n_iter_
+        assert all(one.history_ for one in model.estimators_)
+        return model.resized(0).prefix_losses(X, y)[-1] * model._loss.scale_[0]
 
-    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-3], "cv": 3}
-    found = nimble_path(X, y, scoring=scorer, **common).scores
-    expected = -nimble_path(X, y, scoring="neg_root_mean_squared_error", **common).scores
+    common = {"estimator": NimbleRegressor(**SHORT), "cv": 3, "path_estimators": 2}
+    found = nimble_path(X, y, scoring=scorer, size_penalties=[1e-3, 1e-2], **common).scores[0]
+    expected = -nimble_path(
+        X, y, scoring="neg_root_mean_squared_error", size_penalties=[1e3], **common
+    ).scores[0]  # fmt: skip
     np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
+def test_a_fold_without_rows_that_weigh_is_refused():
+    X, y = table(NimbleRegressor)
+    weight = np.repeat([0.0, 1.0], 60)
+    with pytest.raises(ValueError, match="cv leaves a fold no row to learn from"):
+        nimble_path(X, y, cv=KFold(2), sample_weight=weight)
+
+
+@pytest.mark.parametrize("scale", [1e-42, 1e38])
+def test_the_scale_of_weights_may_be_extreme(scale):
+    X, y = table(NimbleClassifier, 1000)
+    weight = np.linspace(0.5, 1.5, len(y))
+    common = {
+        "estimator": NimbleClassifier(**SHORT | {"max_iter": 3}), "size_penalties": [1e-3],
+        "scoring": "neg_log_loss", "cv": 2,
+    }  # fmt: skip
+    usual = nimble_path(X, y, sample_weight=weight, **common).scores
+    extreme = nimble_path(X, y, sample_weight=scale * weight, **common).scores
+    np.testing.assert_allclose(extreme, usual, rtol=0.02)
 
 
 def test_one_network_of_a_path_starts_as_one_of_many():
@@ -424,6 +450,13 @@ def test_the_final_fit_has_the_weights_of_the_rows():
     np.testing.assert_array_equal(
         model.fit(X, y, sample_weight=weight).predict(X), alone.predict(X)
     )
+
+
+def test_quantiles_are_scored_as_their_estimator_scores_them():
+    X, y = table(NimbleRegressor)
+    model = NimbleRegressor(**SHORT, loss="quantile", quantile=[0.2, 0.8])
+    search = NimbleRegressorCV(model, size_penalties=PRICES[:2], cv=2).fit(X, y)
+    assert search.score(X, y) == search.estimator_.score(X, y)
 
 
 def test_a_classifier_tells_probabilities():
