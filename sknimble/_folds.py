@@ -70,7 +70,7 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     ValueError
         If the fraction leaves no row on one side, or a class out.
     """
-    pooled = _enough(strata, validation_fraction)
+    pooled = _pool_rare(strata, validation_fraction)
     n_folds = max(2, min(round(1.0 / validation_fraction), n_rows))
     if n_estimators == 1 or validation_fraction > 0.5:
         splitter = StratifiedShuffleSplit if pooled is not None else ShuffleSplit
@@ -84,14 +84,14 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
         for part, (_, test) in enumerate(islice(splits, n_estimators)):
             masks[part :: splitter.get_n_splits(), test] = True
     except ValueError as error:
-        raise _too_few(validation_fraction, n_rows, error) from None
+        raise _split_error(validation_fraction, n_rows, error) from None
     if strata is not None:
         for mask in masks:
             mask[~np.isin(strata, strata[~mask])] = False
     return masks
 
 
-def _too_few(validation_fraction, n_rows, reason):
+def _split_error(validation_fraction, n_rows, reason):
     """Return the error for a split that leaves too little on one side."""
     return ValueError(
         f"validation_fraction={validation_fraction} of {n_rows} distinct rows leaves too few, or "
@@ -99,7 +99,7 @@ def _too_few(validation_fraction, n_rows, reason):
     )
 
 
-def _enough(strata, validation_fraction):
+def _pool_rare(strata, validation_fraction):
     """Pool the classes that are too rare to have a row in every part."""
     if strata is None:
         return None

@@ -22,8 +22,8 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
                       where those are what says how sure to be
 ====================  =====================================================================
 
-Values and gradients use methods of tensors only, so this module needs no torch and a fitted
-estimator predicts without it.
+Values and gradients use methods of tensors only, so importing this module needs no torch and a
+fitted estimator predicts without it.
 """
 
 from copy import copy

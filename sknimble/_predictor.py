@@ -1,6 +1,6 @@
 """Fitted networks as numpy arrays: what answers, where what learns is in `_network`.
 
-No torch here: prediction needs numpy and scipy only.
+Prediction needs numpy and scipy only; `prefix_losses` also torch, for the losses.
 """
 
 from dataclasses import dataclass

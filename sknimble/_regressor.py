@@ -287,6 +287,36 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         loss = REGRESSION_LOSSES[self.loss]
         return loss(self.quantile) if loss is Quantile else loss()
 
+    def resized(self, n_hidden):
+        """Return a fitted estimator of the first neurons of every network.
+
+        Neurons are ordered, so any number of the first ones is a network that works.
+
+        Parameters
+        ----------
+        n_hidden : int
+            Neurons per hidden layer, from 0, the linear model, to those of the largest network.
+            Smaller networks stay as they are.
+
+        Returns
+        -------
+        NimbleRegressor
+            A copy; this estimator stays as it is. What the networks did not explain is not what
+            the smaller ones do not: the noise of y is not in its ``return_std``.
+
+        Raises
+        ------
+        ValueError
+            If there are not so many neurons.
+
+        See Also
+        --------
+        prefix_losses : What every such network loses.
+        """
+        copied = super().resized(n_hidden)
+        copied._noise = None
+        return copied
+
     def _has_quantiles(self):
         """Tell whether one output is predicted as several quantiles."""
         return self.loss == "quantile" and np.ndim(self.quantile) > 0
@@ -295,25 +325,26 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         """Return None: there are no classes."""
         return None
 
-    def _look_back(self, networks, rows, validation):
+    def _look_back(self, judged, rows, validation):
         """Learn the noise of y on the rows that judged the networks, if there were any."""
         self._noise = None
         if isinstance(self._loss, Quantile):
             return
+        networks = self._as_published(judged)
         try:
             if validation is not None:
                 everything = np.ones((1, len(validation[1])), dtype=bool)
                 self._noise = self._learn_noise(networks, *validation, everything)
             elif self._held_out_of is not None:
-                judged = self._hold_out(rows[1], begin=False)
-                self._noise = self._learn_noise(networks, *rows, judged)
+                held_out = self._hold_out(rows[1], begin=False)
+                self._noise = self._learn_noise(networks, *rows, held_out)
         except KeyboardInterrupt:
             warnings.warn("interrupted after training; the noise of y is not known", stacklevel=5)
 
-    def _learn_noise(self, networks, Z, target, weight, judged):
+    def _learn_noise(self, networks, Z, target, weight, held_out):
         """Return the noise of y, learned from the rows that judged each network, a mask each."""
         parts = []
-        for member, mask in enumerate(judged):
+        for member, mask in enumerate(held_out):
             rows = np.flatnonzero(mask & (weight > 0.0))
             rows = rows[:: -(-len(rows) // NOISE_ROWS)]  # evenly spaced, if they are many
             each = predict_batches(
@@ -340,9 +371,10 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
             the order of the list, never crossing.
         std : ndarray of float64, shaped as ``y``
             Standard deviation of y, in the units of y. Only with ``return_std``. Its square is
-            the variance of the networks' predictions plus that of the noise of y, which is learned
-            from the rows held out as a function of the prediction; where none were, or quantiles
-            are predicted, the noise is not in it.
+            the variance of the networks' predictions plus that of the noise of y, which `fit`
+            learns from the rows held out as a function of the prediction, and `partial_fit` leaves
+            as it is; where none were, quantiles are predicted, or the networks `resized`, the
+            noise is not in it.
 
         Raises
         ------
@@ -357,7 +389,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         if self._noise is None and len(self._networks) == 1:
             raise ValueError(
                 "return_std=True needs n_estimators=2 or more, this has 1, or rows held out, "
-                "which tell the noise of y, of all losses but the quantile"
+                "which tell `fit` the noise of y, of all losses but the quantile"
             )
         both = self._predict(X, self._decoded_mean_and_variance)
         y, variance = both[..., 0], both[..., 1]

@@ -1,4 +1,4 @@
-"""What both estimators share: validate, encode, delegate, decode. Nothing numerical happens."""
+"""What both estimators share: validate, encode, delegate, decode."""
 
 import sys
 import warnings
@@ -133,8 +133,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _strata(self, y):
         """Return what a held-out part keeps the shares of, or None."""
 
-    def _look_back(self, networks, rows, validation):
-        """Learn from the rows that judged these networks, by default nothing."""
+    def _look_back(self, judged, rows, validation):
+        """Learn from the rows that judged the networks, whose states these are; here nothing."""
 
     # ------------------------------------------------------------------ fit
     @all_or_nothing
@@ -180,7 +180,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )  # fmt: skip
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
         self._publish(training, history)
-        judged = self._as_published({**training.results, **training.judged})
+        judged = {**training.results, **training.judged}
         del training  # and its memory, before more is asked for
         self._look_back(judged, rows, validation)
         return self
@@ -238,7 +238,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("all sample weights are zero; at least one weight must be positive")
-        return y, weight
+        return y, _moderate(weight)
 
     def _check_data(self, X, y, sample_weight, *, reset):
         """Return the rows that count, checked, and their weights."""
@@ -439,11 +439,19 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return {
             "_networks": self._as_published(states),
             "_sizes": np.array(sizes),
-            "size_weight_": float(sum(sizes)),
             "_normaliser": normaliser,
             "history_": list(history),
-            "n_iter_": max((record.epoch for record in history), default=0),
         }
+
+    @property
+    def size_weight_(self):
+        """The size weight N, of all networks together."""
+        return float(self._sizes.sum())
+
+    @property
+    def n_iter_(self):
+        """Epochs, of the network that trained longest."""
+        return max((record.epoch for record in self.history_), default=0)
 
     @property
     def n_hidden_(self):
@@ -482,7 +490,6 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         for member, network in enumerate(self._networks):
             history = [replace(r, member=0) for r in self.history_ if r.member == member]
             one = self._with([network], self._sizes[[member]], n_estimators=1, history_=history)
-            one.n_iter_ = max((record.epoch for record in history), default=0)
             one._seeds, one._fixed = self._seeds[[0, 1, 2 + member]], one._fixed_parameters()
             found.append(one)
         return found
@@ -558,8 +565,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return a copy of this estimator with other networks."""
         copied = type(self).__new__(type(self))
         vars(copied).update(
-            vars(self), _networks=networks, _sizes=sizes, size_weight_=float(sizes.sum()),
-            _progress=None, _held_out_of=None, **attributes,
+            vars(self), _networks=networks, _sizes=sizes, _progress=None, _held_out_of=None,
+            **attributes,
         )  # fmt: skip
         return copied
 
@@ -656,10 +663,17 @@ def _rows_that_count(X, y, weight):
     return _safe_indexing(X, rows), y[rows], weight[rows]
 
 
+def _moderate(weight):
+    """Return weights whose sum is a number, in single precision too; with it their scale if so.
+
+    Against a ridge penalty the scale counts.
+    """
+    return weight if 1e-20 < weight.max() < 1e20 else weight / weight.max()
+
+
 def _in_single_precision(weight):
     """Return weights as float32, none that is not zero as zero."""
-    if not 1e-20 < weight.max() < 1e20:  # else their sum counts, against a ridge penalty
-        weight = weight / weight.max()
+    weight = _moderate(weight)
     if not any(weight.strides):  # one number for all rows: they stay one
         return np.broadcast_to(weight[:1].astype(np.float32), weight.shape)
     single, least = weight.astype(np.float32), np.finfo(np.float32).tiny

@@ -24,8 +24,8 @@ FARTHEST = 1e30  # target, encoded: float32 holds it
 
 def start_training(
     X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
-    fold=None, n_plain=None, published=None, progress=None, epoch=0, anneal=True, finish=True,
-    **options,
+    learning_rate, fold=None, n_plain=None, published=None, progress=None, epoch=0, anneal=True,
+    finish=True, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
@@ -53,6 +53,8 @@ def start_training(
         Leading columns of X that the linear start is fitted on, all by default: on the
         encoding behind them it would overfit, so there the linear path starts at zero.
     device : {"cpu", "cuda", "mps"}
+    learning_rate : float
+        Step size of the weights; where no rows judge, less as in `normalisers`.
     fold : ndarray of int, shape (K,), or None
         Which row of ``weight``, ``held_out`` and ``target`` each network has; None if its own.
     published : list of FittedNetwork or None
@@ -103,9 +105,10 @@ def start_training(
     if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
         scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
     if not judging:  # where rows judge a network, they say when there is no more to learn
-        options["learning_rate"] = options["learning_rate"] * share
+        learning_rate = learning_rate * share
     training = Training(
-        networks, loss, train, groups, judging, normaliser=scale, anneal=anneal, **options
+        networks, loss, train, groups, judging, normaliser=scale, learning_rate=learning_rate,
+        anneal=anneal, **options,
     )  # fmt: skip
     if published is not None:
         states = zip(published, networks.size.tolist(), strict=True)

@@ -12,7 +12,7 @@ from sknimble import NimbleClassifier, NimbleRegressor, _regressor
 from sknimble._calibration import mean_sharpness
 from sknimble._noise import noise_at
 
-SHORT = {"max_iter": 25, "tol": 0.5, "random_state": 0, "encoding": "none", "size_penalty": 1e-3}
+SHORT = {"max_iter": 25, "tol": 1e-3, "random_state": 0, "encoding": "none", "size_penalty": 1e-3}
 ESTIMATORS = [NimbleRegressor, NimbleClassifier]
 
 every_estimator = pytest.mark.parametrize("Estimator", ESTIMATORS)
@@ -31,7 +31,9 @@ def table(Estimator, n_rows=200, seed=0):
 
 def fitted(Estimator, n_estimators=3, **parameters):
     X, y = table(Estimator)
-    return Estimator(n_estimators=n_estimators, **(SHORT | parameters)).fit(X, y), X, y
+    model = Estimator(n_estimators=n_estimators, **(SHORT | parameters)).fit(X, y)
+    assert model.n_hidden_ > 0
+    return model, X, y
 
 
 def answers(model, X):
@@ -57,6 +59,18 @@ def test_probabilities_are_the_mean_and_sharpened_if_rows_have_judged(kind, judg
     rest = (1.0 - mean) ** factor if kind == "labels" else sharp.sum(axis=1, keepdims=True) - sharp
     expected = sharp / (sharp + rest)
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_mean_is_sharpened_only_if_rows_have_judged_all_networks(seed):
+    rng = np.random.RandomState(seed)
+    X, y = rng.randn(30, 3), np.r_[np.arange(27), rng.randint(0, 27, 3)]
+    model = NimbleClassifier(n_estimators=3, random_state=0, max_iter=5).fit(X, y)
+    judged = [np.isfinite(one.history_[-1].validation_loss) for one in model.estimators_]
+    assert 0 < sum(judged) < 3  # some folds would hold classes out
+    mean = np.mean([one.predict_proba(X) for one in model.estimators_], axis=0)
+    np.testing.assert_allclose(model.predict_proba(X), mean, rtol=1e-9)
 
 
 @every_estimator
@@ -272,6 +286,16 @@ def test_a_resized_estimator_has_the_first_neurons(Estimator, n_hidden_layers):
         np.testing.assert_array_equal(smaller._networks[0].raw(Z), raw)
         assert answers(smaller, X).shape == answers(model, X).shape
     np.testing.assert_array_equal(answers(smaller, X), answers(model, X))
+
+
+def test_a_resized_regressor_knows_no_noise():
+    model, X, _ = fitted(NimbleRegressor)
+    smaller = model.resized(2)
+    each = [one.predict(X) for one in smaller.estimators_]
+    np.testing.assert_allclose(smaller.predict(X, return_std=True)[1], np.std(each, axis=0))
+    assert (model.predict(X, return_std=True)[1] > np.std(each, axis=0)).any()
+    with pytest.raises(ValueError, match="rows held out, which tell `fit` the noise"):
+        fitted(NimbleRegressor, n_estimators=1)[0].resized(2).predict(X, return_std=True)
 
 
 @every_depth

@@ -356,6 +356,23 @@ def test_rows_that_judge_have_weights_of_their_own():
     assert judged.history_[0].validation_loss < 2.0
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("scale", [1e-46, 1e39, 1e307])
+def test_the_scale_of_weights_of_rows_that_judge_does_not_matter(scale):
+    X, y = table(NimbleRegressor, 600, 40)  # in single precision
+    weight = np.linspace(0.5, 1.5, 100)
+    usual, extreme = (
+        NimbleRegressor(**ONE, max_iter=2, early_stopping=True).fit(
+            X[100:], y[100:], X_val=X[:100], y_val=y[:100], sample_weight_val=factor * weight
+        ) for factor in (1.0, scale)
+    )  # fmt: skip
+    for one, other in zip(usual.history_, extreme.history_, strict=True):
+        assert one.validation_loss == pytest.approx(other.validation_loss, rel=1e-6)
+    losses = usual.prefix_losses(X[:100], y[:100], weight)
+    extremes = usual.prefix_losses(X[:100], y[:100], scale * weight)
+    np.testing.assert_allclose(extremes, losses, rtol=1e-6)
+
+
 def test_a_training_cut_short_says_so():
     with pytest.warns(ConvergenceWarning, match="max_iter=3 epochs ended while"):
         NimbleRegressor(max_iter=3, early_stopping=True).fit(*waves())
