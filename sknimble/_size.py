@@ -35,35 +35,27 @@ def normalised(loss):
     return np.sqrt(np.maximum(loss, 0.0))
 
 
-def step(n, width=1.0):
-    """Rise smoothly from 0 to 1 over ``width``: the paper's step function.
+def step(n):
+    """Rise smoothly from 0 to 1: the paper's step function.
 
     Parameters
     ----------
     n : float or ndarray
         Position, in neurons.
-    width : float, default=1.0
-        Distance over which the step rises, in neurons.
 
     Returns
     -------
     float or ndarray
-        0 for ``n < 0``, ``sin(pi n / (2 width))**2`` for ``0 <= n <= width``, else 1.
+        0 for ``n < 0``, ``sin(pi n / 2)**2`` for ``0 <= n <= 1``, else 1.
 
     References
     ----------
     arXiv 2501.18012, section 2.
     """
-    return np.sin(0.5 * np.pi * np.clip(np.asarray(n) / width, 0.0, 1.0)) ** 2
+    return np.sin(0.5 * np.pi * np.clip(n, 0.0, 1.0)) ** 2
 
 
-def step_slope(n, width=1.0):
-    """Return the derivative of `step` with respect to ``n``."""
-    inside = np.clip(np.asarray(n) / width, 0.0, 1.0)
-    return 0.5 * np.pi / width * np.sin(np.pi * inside)
-
-
-def gate(size, n_neurons, width=1.0):
+def gate(size, n_neurons):
     """Return how awake each of ``n_neurons`` ordered neurons is at a given size.
 
     Parameters
@@ -72,20 +64,13 @@ def gate(size, n_neurons, width=1.0):
         The size weight N.
     n_neurons : int
         Number of neurons to gate.
-    width : float, default=1.0
-        Width of the step, in neurons.
 
     Returns
     -------
     ndarray of shape (..., n_neurons)
         ``step(N - m + 1)`` for neuron m = 1, 2, ...
     """
-    return step(np.asarray(size)[..., None] - np.arange(n_neurons), width)
-
-
-def gate_slope(size, n_neurons, width=1.0):
-    """Return the derivative of `gate` with respect to ``size``, same shape."""
-    return step_slope(np.asarray(size)[..., None] - np.arange(n_neurons), width)
+    return step(np.asarray(size)[..., None] - np.arange(n_neurons))
 
 
 def size_loss(size, size_penalty, target_size=None):

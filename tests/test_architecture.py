@@ -1,6 +1,7 @@
 """The shape of the package, read from its source: who imports whom, and how long things are."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -11,48 +12,16 @@ import sknimble
 PACKAGE = Path(sknimble.__file__).parent
 TESTS = Path(__file__).parent
 
-# Top to bottom: a module may import those below it and nothing else of ours.
-ORDER = [
-    "__init__",
-    "_search",
-    "_path",
-    "_regressor",
-    "_classifier",
-    "_shell",
-    "_persistence",
-    "_export",
-    "_display",
-    "_tables",
-    "_numbers",
-    "_folds",
-    "_start",
-    "_cohorts",
-    "_training",
-    "_batches",
-    "_calibration",
-    "_schedule",
-    "_optimizer",
-    "_network",
-    "_predictor",
-    "_late",
-    "_losses",
-    "_noise",
-    "_continue",
-    "_history",
-    "_size",
-    "_callbacks",
-    "_version",
-]
+# Top to bottom as the docs list them: a module may import those below it and nothing else of ours.
+ROWS = re.findall(
+    r"^\| (`_.+`) \| .+ \| (yes|no) \|$",
+    (TESTS.parent / "docs" / "internals.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+ORDER = ["__init__"] + [module for row, _ in ROWS for module in re.findall("`(.+?)`", row)]
 
 # Importing any other module loads no torch, so that prediction works where torch is absent.
-MAY_LOAD_TORCH = {
-    "_start",
-    "_training",
-    "_batches",
-    "_optimizer",
-    "_network",
-    "_export",
-}
+MAY_LOAD_TORCH = {module.strip("`") for module, loads in ROWS if loads == "yes"}
 
 # What a user may not have installed is imported inside the function that needs it.
 OPTIONAL = {"matplotlib", "onnx", "onnxruntime", "pandas", "polars", "rich", "skops"}
