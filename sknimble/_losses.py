@@ -37,7 +37,7 @@ LINEAR_ROUNDS = 5  # ridge regressions that a robust linear start takes
 BLOCK_ROWS = 2**16  # scored at a time, in double precision
 TINY = float(np.finfo(np.float32).eps)
 SCORING_ROUNDS = 10  # those of a linear start with a log link
-LOWEST_SHARE = 1e-6  # smallest prediction of a log link, as a share of the mean target
+LEAST_PREDICTION = 1e-6  # smallest prediction of a log link, as a share of the mean target
 LOWEST_TARGET = 1e-30  # smallest target of which a logarithm is taken, likewise
 
 
@@ -344,7 +344,7 @@ class _LogLink:
 
     def _range(self, y):
         """Return the least and the largest raw output, of every output: shapes (o,)."""
-        target = self.encode(y).clip(LOWEST_SHARE)
+        target = self.encode(y).clip(LEAST_PREDICTION)
         return np.log(target.min(axis=0)), np.log(target.max(axis=0))
 
     def _set_range(self, low, high):
@@ -364,7 +364,7 @@ class _LogLink:
 
     def baseline(self, target, weight):
         """Return the logarithm of the weighted mean."""
-        return np.log(np.average(target, axis=0, weights=weight).clip(LOWEST_SHARE))
+        return np.log(np.average(target, axis=0, weights=weight).clip(LEAST_PREDICTION))
 
     def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit generalised linear models with a ridge penalty, one for every output."""

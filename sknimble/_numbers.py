@@ -20,7 +20,7 @@ _VALUES_PER_PIECE = 8  # at least, for more pieces
 _REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
 _SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
 # Columns of no more pieces have ramps from 0 to 1. Of more, ramps are lower, by sqrt(8 / pieces).
-_FULL_HEIGHT = 8
+_PIECES_OF_FULL_HEIGHT = 8
 _FINER = 4  # times as many pieces as otherwise a column may have where y asks for them
 _ROWS_PER_PIECE = 40  # at least, for as many
 _ROWS_PER_VALUE = 20  # at least, for a piece between any two of few values
@@ -124,7 +124,7 @@ class _Pieces:
         self.column = np.repeat(np.arange(len(knots)), counts)
         self.start = np.concatenate([np.empty(0), *(ends[:-1] for ends in knots)])
         self.length = np.concatenate([np.empty(0), *map(np.diff, knots)])
-        self.height = np.sqrt(_FULL_HEIGHT / np.maximum(np.repeat(counts, counts), _FULL_HEIGHT))
+        self.height = np.sqrt(_PIECES_OF_FULL_HEIGHT / np.repeat(counts, counts)).clip(max=1.0)
 
     def __len__(self):
         return len(self.column)

@@ -31,7 +31,7 @@ from ._shell import divergence_error
 from ._size import normalised, window_end
 
 N_PENALTIES = 8
-LOWEST_SHARE = 1e-3  # of the highest penalty of an automatic grid, the lowest
+LOWEST_PENALTY = 1e-3  # of the highest penalty of an automatic grid, the lowest
 TIE = 1e-8  # scores that differ by less differ by rounding
 
 
@@ -134,7 +134,7 @@ def check_penalties(size_penalties, folds):
     n_penalties = N_PENALTIES if size_penalties is None else size_penalties
     if isinstance(n_penalties, Integral) and n_penalties > 0:
         highest = folds.highest_penalty()
-        return np.geomspace(highest, LOWEST_SHARE * highest, n_penalties)
+        return np.geomspace(highest, LOWEST_PENALTY * highest, n_penalties)
     penalties = None
     if np.ndim(size_penalties):
         penalties = check_array(

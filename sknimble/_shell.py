@@ -348,9 +348,15 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the rows that judge each network; the same ones when a training goes on."""
         n = len(target)
         if not begin and n != self._held_out_of:
+            known = self._held_out_of is not None
             raise ValueError(
-                f"early stopping cannot hold out the rows it held out before: there are {n} now, "
-                "and the networks have seen others. Pass X_val and y_val, or use partial_fit"
+                "early stopping cannot hold out the rows it held out before: "
+                + (
+                    f"there are {n} now and were {self._held_out_of}"
+                    if known
+                    else "it is not known which"
+                )
+                + ". Pass X_val and y_val, or use partial_fit"
             )
         return held_out_masks(
             n, self._strata(target), self.n_estimators, self.validation_fraction, self._seeds[0]

@@ -53,7 +53,7 @@ _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
 # Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
 # would pull the network as much as others, and be shrunken as little.
-_FULL_HEIGHT = 2
+_LEVELS_OF_FULL_HEIGHT = 2
 
 
 def validate_table(owner, X, *, reset):
@@ -409,7 +409,7 @@ class _Levels:
     def expand(self, code, out):
         """Fill the block of a transposed matrix that this column owns."""
         np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
-        if self.width > _FULL_HEIGHT:
+        if self.width > _LEVELS_OF_FULL_HEIGHT:
             out *= self.width**-0.5
 
     def output_names(self):

@@ -61,7 +61,7 @@ class Training:
         Of groups of networks with the same rows.
     groups : ndarray of int, shape (1, K) or (2, K)
         Which group each network belongs to and, if it may finish, which has its held-out rows too.
-    held_out : list of (ndarray of int, Rows)
+    judging : list of (ndarray of int, Rows)
         Networks, each at most once, and the rows that judge them; others train for a fixed length.
     normaliser : float or ndarray of shape (K,)
         What the loss is divided by: that of the best constant prediction.
@@ -98,7 +98,7 @@ class Training:
     )  # fmt: skip
 
     def __init__(
-        self, networks, loss, train, groups, held_out, *, normaliser, activation, size_penalty,
+        self, networks, loss, train, groups, judging, *, normaliser, activation, size_penalty,
         target_size, learning_rate, weight_decay, batch_size, max_iter, tol, patience, rng,
         anneal=True,
     ):  # fmt: skip
@@ -112,8 +112,8 @@ class Training:
         self.normaliser = normaliser
         self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
         self.all_batches = self.batches = Batches(train, groups, batch_size, self.scale)
-        self.all_judges = self.judges = Judges(held_out)
-        watched = np.isin(np.arange(k), [m for members, _ in held_out for m in members])
+        self.all_judges = self.judges = Judges(judging)
+        watched = np.isin(np.arange(k), [m for members, _ in judging for m in members])
         self.schedule = Schedule(
             watched, self.batches.n_batches, max_iter, patience, tol, anneal,
             finishes=watched & (len(groups) > 1),
