@@ -199,8 +199,6 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
-    _noise = None  # of y, where rows were held out
-
     def __init__(
         self, *, loss="squared_error", quantile=0.5, size_penalty=1e-4, initial_size=None,
         max_size=512, target_size=None, n_hidden_layers=2, activation="silu", n_estimators=3,
@@ -286,36 +284,6 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         """Return the loss asked for."""
         loss = REGRESSION_LOSSES[self.loss]
         return loss(self.quantile) if loss is Quantile else loss()
-
-    def resized(self, n_hidden):
-        """Return a fitted estimator of the first neurons of every network.
-
-        Neurons are ordered, so any number of the first ones is a network that works.
-
-        Parameters
-        ----------
-        n_hidden : int
-            Neurons per hidden layer, from 0, the linear model, to those of the largest network.
-            Smaller networks stay as they are.
-
-        Returns
-        -------
-        NimbleRegressor
-            A copy; this estimator stays as it is. What the networks did not explain is not what
-            the smaller ones do not: the noise of y is not in its ``return_std``.
-
-        Raises
-        ------
-        ValueError
-            If there are not so many neurons.
-
-        See Also
-        --------
-        prefix_losses : What every such network loses.
-        """
-        copied = super().resized(n_hidden)
-        copied._noise = None
-        return copied
 
     def _has_quantiles(self):
         """Tell whether one output is predicted as several quantiles."""

@@ -102,6 +102,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.random_state = random_state
         self.verbose = verbose
 
+    _noise = None  # of y: what regressors learn where rows were held out
     _sharpness = 1.0  # factor on the logits of the mean of the networks
 
     # ------------------------------------------------------------------ hooks
@@ -514,7 +515,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         NimbleRegressor or NimbleClassifier
-            A copy; this estimator stays as it is.
+            A copy; this estimator stays as it is. The noise of y, what the networks did not explain,
+            is not in its ``return_std``.
 
         Raises
         ------
@@ -531,7 +533,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError(f"n_hidden={n_hidden!r} must be an integer from 0 to {largest}")
         networks = [one.truncated(min(n_hidden, one.n_hidden)) for one in self._networks]
         sizes = np.where(self._sizes > n_hidden, float(n_hidden), self._sizes)
-        return self._with(networks, sizes)
+        return self._with(networks, sizes, _noise=None)
 
     def prefix_losses(self, X, y, sample_weight=None):
         """Return what the first n neurons alone would lose, for every n, from one pass.
