@@ -515,8 +515,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         NimbleRegressor or NimbleClassifier
-            A copy; this estimator stays as it is. The noise of y, what the networks did not explain,
-            is not in its ``return_std``.
+            A copy; this estimator stays as it is. The noise of y, which networks of other sizes
+            would not have left, is not in its ``return_std``.
 
         Raises
         ------
