@@ -349,15 +349,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the rows that judge each network; the same ones when a training goes on."""
         n = len(target)
         if not begin and n != self._held_out_of:
-            known = self._held_out_of is not None
+            why = f"there are {n} now and were {self._held_out_of}"
+            if self._held_out_of is None:
+                why = "it knows of none"
             raise ValueError(
-                "early stopping cannot hold out the rows it held out before: "
-                + (
-                    f"there are {n} now and were {self._held_out_of}"
-                    if known
-                    else "it is not known which"
-                )
-                + ". Pass X_val and y_val, or use partial_fit"
+                f"early stopping cannot hold out the rows it held out before: {why}. Pass X_val "
+                "and y_val, or use partial_fit"
             )
         return held_out_masks(
             n, self._strata(target), self.n_estimators, self.validation_fraction, self._seeds[0]
@@ -672,9 +669,9 @@ def _rows_that_count(X, y, weight):
 
 
 def _moderate(weight):
-    """Return weights whose sum is a number, in single precision too; with it their scale if so.
+    """Return weights whose sum is a number in any precision, divided by the largest if need be.
 
-    Against a ridge penalty the scale counts.
+    Only then, since against a ridge penalty their scale counts.
     """
     return weight if 1e-20 < weight.max() < 1e20 else weight / weight.max()
 

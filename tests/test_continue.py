@@ -121,8 +121,10 @@ def test_training_goes_on_with_the_rows_that_were_held_out():
     X, y = make_friedman1(200, 5, random_state=0)
     model = one(warm_start=True)
     going_on(model, 2, X, y)
-    with pytest.raises(ValueError, match="cannot hold out the rows it held out before"):
+    with pytest.raises(ValueError, match="it held out before: there are 150 now and were 200"):
         going_on(model, 4, X[:150], y[:150])
+    with pytest.raises(ValueError, match="it held out before: it knows of none"):
+        going_on(model.resized(0), 4, X, y)
     going_on(model, 4, X[:150], y[:150], X_val=X[150:], y_val=y[150:])
     assert model.n_iter_ == 4
 
