@@ -673,7 +673,9 @@ def _moderate(weight):
 
     Only then, since against a ridge penalty their scale counts.
     """
-    return weight if 1e-20 < weight.max() < 1e20 else weight / weight.max()
+    if 1e-20 < weight.max() < 1e20:
+        return weight
+    return _none_vanished(weight / weight.max(), weight)
 
 
 def _in_single_precision(weight):
@@ -681,9 +683,14 @@ def _in_single_precision(weight):
     weight = _moderate(weight)
     if not any(weight.strides):  # one number for all rows: they stay one
         return np.broadcast_to(weight[:1].astype(np.float32), weight.shape)
-    single, least = weight.astype(np.float32), np.finfo(np.float32).tiny
-    single[(weight > 0) & (single < least)] = least
-    return single
+    return _none_vanished(weight.astype(np.float32), weight)
+
+
+def _none_vanished(new, weight):
+    """Return new weights; those that were positive are at least the least normal number."""
+    least = np.finfo(new.dtype).tiny
+    new[(weight > 0) & (new < least)] = least
+    return new
 
 
 def _report(records, max_iter, *, in_place):

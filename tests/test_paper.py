@@ -16,7 +16,15 @@ sys.path.insert(0, str(PAPER))
 
 import tasks  # noqa: E402
 import trials  # noqa: E402
-from auxiliary_network import AuxiliaryNetwork, CrossEntropy, SquaredError, Weights  # noqa: E402
+from auxiliary_network import (  # noqa: E402
+    AuxiliaryNetwork,
+    CrossEntropy,
+    SquaredError,
+    Weights,
+    gate_slope,
+)
+
+from sknimble._size import gate  # noqa: E402
 
 every_variant = pytest.mark.parametrize("name", tasks.CONTROLS)
 SHORT = replace(tasks.THREE_BESSEL, n_epochs=400)
@@ -117,6 +125,16 @@ def test_every_control_starts_from_the_same_data_and_weights():
     for run in runs[1:]:
         np.testing.assert_array_equal(run.x, runs[0].x)
         np.testing.assert_array_equal(run.snapshots[0][1].output, runs[0].snapshots[0][1].output)
+
+
+@pytest.mark.parametrize("size", [0.001, 0.4, 2.5, 7.9, 20.0])
+def test_the_slope_of_the_gates_is_their_derivative(size):
+    numerical = (gate(size + 1e-6, 24) - gate(size - 1e-6, 24)) / 2e-6
+    np.testing.assert_allclose(gate_slope(size, 24), numerical, atol=1e-5)
+
+
+def test_the_gates_are_flat_at_whole_sizes():
+    np.testing.assert_allclose(gate_slope(np.arange(5.0), 6), 0.0, atol=1e-15)
 
 
 def test_static_control_is_a_plain_network_without_size():

@@ -188,8 +188,7 @@ def test_a_fold_knows_nothing_of_the_classes_of_another():
     cv = [(np.sort(order[40:]), np.sort(order[:40])), (np.sort(order[:160]), np.sort(order[160:]))]
     sureness = make_scorer(lambda y, P: P.max(axis=1).mean(), response_method="predict_proba")
     options = {
-        "estimator": NimbleClassifier(**SHORT).set_params(tol=1e-3), "size_penalties": [1e-3],
-        "scoring": sureness,
+        "estimator": NimbleClassifier(**SHORT), "size_penalties": [1e-3], "scoring": sureness,
     }  # fmt: skip
     together = nimble_path(X, y, cv=cv, **options).scores
     alone = [nimble_path(X, y, cv=[fold], **options).scores[:, 0] for fold in cv]
@@ -316,6 +315,15 @@ def test_the_scale_of_weights_may_be_extreme(scale):
     usual = nimble_path(X, y, sample_weight=weight, **common).scores
     extreme = nimble_path(X, y, sample_weight=scale * weight, **common).scores
     np.testing.assert_allclose(extreme, usual, rtol=0.02)
+
+
+def test_rows_that_weigh_next_to_nothing_beside_others_are_still_rows():
+    X, y = table(NimbleRegressor)
+    weight = np.where(np.arange(len(y)) % 3, 1e30, 1e-300)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-3], "cv": 2}
+    found = nimble_path(X, y, sample_weight=weight, **common).scores
+    expected = nimble_path(X, y, sample_weight=np.maximum(weight / 1e30, 1e-300), **common).scores
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_one_network_of_a_path_starts_as_one_of_many():
