@@ -12,7 +12,7 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``baseline``          the best constant raw output, shape (o,): its loss is what the data
                       loss is divided by, so that a constant predictor scores 1
 ``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model, for a ridge
-                      penalty of 1 or any other
+                      penalty of 1 or any other; X is not what it was after that
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range", "exponential",
                       "sigmoid" or "softmax"
@@ -92,7 +92,7 @@ def linear_loss(loss, X, target, weight):
     float
         0 leaves nothing to explain, 1 is no better than a constant.
     """
-    coef, intercept = loss.fit_linear(X, target, weight)
+    coef, intercept = loss.fit_linear(X.copy(), target, weight)
     raw = X @ coef.T + intercept
     return _mean_loss(loss, raw, target, weight) / normalisation(loss, target, weight)
 
@@ -175,7 +175,7 @@ class SquaredError(_InRange):
     def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit ridge regression."""
         rows = None if (weight == 1.0).all() else weight  # which would have X copied
-        model = Ridge(penalty).fit(X, target, sample_weight=rows)
+        model = Ridge(penalty, copy_X=False).fit(X, target, sample_weight=rows)
         return model.coef_.reshape(target.shape[1], -1), np.ravel(model.intercept_)
 
 

@@ -179,11 +179,10 @@ def _best_penalty(loss, data, positions):
     judging = np.arange(len(positions)) % 4 == 3
     if not judging.any():
         return 1.0
-    training = _read_rows(data, positions[~judging])
-    X, target, weight = _read_rows(data, positions[judging])
 
     def score(penalty):
-        coef, intercept = loss.fit_linear(*training, penalty)
+        coef, intercept = loss.fit_linear(*_read_rows(data, positions[~judging]), penalty)
+        X, target, weight = _read_rows(data, positions[judging])
         return np.average(row_losses(loss, X @ coef.T + intercept, target), weights=weight)
 
     return min(PENALTIES, key=score)

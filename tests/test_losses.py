@@ -293,7 +293,7 @@ def test_the_linear_start_beats_the_best_constant(name):
         y = np.eye(3)[labels] if name == "CrossEntropy" else (labels > 0)[:, None].astype(float)
     loss = LOSSES[name]().fit(y, weight)
     target = loss.encode(y)
-    coef, intercept = loss.fit_linear(X, target, weight)
+    coef, intercept = loss.fit_linear(X.copy(), target, weight)
     raw = X @ np.reshape(coef, (-1, 3)).T + intercept
     assert mean_loss(loss, raw, target, weight) < 0.8 * normalisation(loss, target, weight)
 
@@ -302,7 +302,7 @@ def test_the_linear_start_beats_the_best_constant(name):
 def test_the_linear_start_has_one_row_per_output(name):
     X, _, weight = linear_data(n_rows=60)
     loss, target, _ = fitted(name, 3, weight)
-    coef, intercept = loss.fit_linear(X, target, weight)
+    coef, intercept = loss.fit_linear(X.copy(), target, weight)
     assert np.reshape(coef, (3, -1)).shape == (3, 3)
     assert np.reshape(intercept, -1).shape == (3,)
 
@@ -310,7 +310,7 @@ def test_the_linear_start_has_one_row_per_output(name):
 def test_the_linear_start_of_squared_error_is_ridge():
     X, y, weight = linear_data()
     loss = SquaredError().fit(y[:, None], weight)
-    coef, intercept = loss.fit_linear(X, loss.encode(y[:, None]), weight)
+    coef, intercept = loss.fit_linear(X.copy(), loss.encode(y[:, None]), weight)
     ridge = Ridge().fit(X, loss.encode(y[:, None])[:, 0], sample_weight=weight)
     np.testing.assert_allclose(np.ravel(coef), ridge.coef_, rtol=1e-10)
     np.testing.assert_allclose(intercept, ridge.intercept_, atol=1e-12)
@@ -325,7 +325,7 @@ def test_the_linear_start_of_cross_entropy_is_logistic_regression(n_classes):
         loss, y = BinaryCrossEntropy(), labels[:, None]
     else:
         loss, y = CrossEntropy(), np.eye(n_classes)[labels]
-    coef, intercept = loss.fit(y, weight).fit_linear(X, loss.encode(y), weight)
+    coef, intercept = loss.fit(y, weight).fit_linear(X.copy(), loss.encode(y), weight)
     probability = loss.decode(X @ coef.T + intercept)
     expected = model.predict_proba(X)
     np.testing.assert_allclose(probability, expected[:, -1:] if n_classes == 2 else expected)
@@ -337,7 +337,7 @@ def test_a_class_missing_from_a_fold_is_improbable_and_the_others_are_not(presen
     labels = np.array(present)[np.arange(len(X)) % len(present)]
     y = np.eye(3)[labels]
     loss = CrossEntropy().fit(y, weight)
-    coef, intercept = loss.fit_linear(X, y, weight)
+    coef, intercept = loss.fit_linear(X.copy(), y, weight)
     probability = loss.decode(X @ np.reshape(coef, (3, -1)).T + intercept)
     absent = np.setdiff1d(range(3), present)
     assert probability[:, absent].max() < 1e-3
@@ -351,7 +351,7 @@ def test_a_fold_of_one_binary_class_predicts_that_class(only):
     X, _, weight = linear_data()
     y = np.full((len(X), 1), only)
     loss = BinaryCrossEntropy().fit(y, weight)
-    coef, intercept = loss.fit_linear(X, y, weight)
+    coef, intercept = loss.fit_linear(X.copy(), y, weight)
     probability = loss.decode(X @ np.reshape(coef, (1, -1)).T + intercept)
     np.testing.assert_allclose(probability, only, atol=1e-3)
 
@@ -359,6 +359,6 @@ def test_a_fold_of_one_binary_class_predicts_that_class(only):
 @pytest.mark.parametrize("only", [0, 1, 2])
 def test_the_only_class_there_is_is_the_one_to_expect(only):
     X, target = np.random.default_rng(0).normal(size=(20, 2)), np.eye(3)[np.full(20, only)]
-    coef, intercept = CrossEntropy().fit_linear(X, target, np.ones(20))
+    coef, intercept = CrossEntropy().fit_linear(X.copy(), target, np.ones(20))
     share = softmax(X @ coef.T + intercept, axis=1)
     assert (share[:, only] > 0.999).all()

@@ -190,7 +190,7 @@ def test_before_training_a_network_is_the_linear_model(depth):
     training = start(X, y, depth=depth, sizes=(20.0,))
     rows, networks = training.train, training.networks
     raw = forward(networks.weights, rows.X, networks.gates(networks.size), "silu")[0][0, 0]
-    coef, intercept = training.loss.fit_linear(X, targets_of(training, y), np.ones(len(y)))
+    coef, intercept = training.loss.fit_linear(X.copy(), targets_of(training, y), np.ones(len(y)))
     np.testing.assert_allclose(raw, X @ np.ravel(coef) + intercept, rtol=1e-12, atol=1e-12)
 
 
@@ -211,7 +211,7 @@ def test_equal_rows_share_one_linear_fit():
 
         def fit_linear(self, X, target, weight, penalty=1.0):
             Counting.calls += 1
-            return super().fit_linear(X, target, weight, penalty)
+            return super().fit_linear(X.copy(), target, weight, penalty)
 
     X, y = draw_table()
     loss = Counting().fit(y, np.ones(len(y)))

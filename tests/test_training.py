@@ -97,7 +97,7 @@ def test_validation_loss_is_recorded_where_rows_are_held_out():
 def test_the_loss_starts_at_that_of_the_linear_model():
     X, y = line()
     training, records = train((X, y), max_iter=1, learning_rate=1e-9)
-    coef, intercept = training.loss.fit_linear(X, training.loss.encode(y), np.ones(len(y)))
+    coef, intercept = training.loss.fit_linear(X.copy(), training.loss.encode(y), np.ones(len(y)))
     residual = training.loss.encode(y) - X @ np.reshape(coef, (2, 1)) - intercept
     # to single precision, in which targets are learnt
     assert records[0].data_loss == pytest.approx(np.sqrt(np.mean(residual**2)), rel=1e-7)
