@@ -15,8 +15,6 @@ FIXED = {
     "activation", "categorical_features", "early_stopping", "encoding", "loss", "n_estimators",
     "n_hidden_layers", "quantile", "validation_fraction",
 }  # fmt: skip
-MOST_PASSES, ROWS_PER_PASS = 8, 64  # over a piece of a table, of so many rows for every pass
-PASSES_TIMES_STEPS = 40_000  # at most: after half as many steps there are rows enough
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class Progress:
         Loss of the best constant prediction, on the rows of the first call.
     rng_state : tuple
         Of the generator that shuffles rows, as `numpy.random.RandomState.get_state` returns it.
+    earlier : EarlierRows or None
+        Rows to learn from again. No file holds any.
     """
 
     networks: list
@@ -69,6 +69,10 @@ class Progress:
     utility_weight: float
     normaliser: float
     rng_state: tuple
+    earlier: object = None
+
+    def __getstate__(self):
+        return {**vars(self), "earlier": None}
 
 
 def all_or_nothing(method):
@@ -107,27 +111,6 @@ def check_unchanged(before, now):
                 f"{name} was {value!r} when training began and is {now[name]!r} now: what was "
                 "learned cannot be kept. Set it back, or begin anew with warm_start=False"
             )
-
-
-def passes_over(n_rows, step):
-    """Return how often `partial_fit` goes through a piece of a table.
-
-    While rows are few, more is learnt from each by seeing it again (data echoing, Choi, Passos,
-    Shallue and Dahl, arXiv 1907.05550); from very few, again and again, only themselves.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the piece.
-    step : int
-        Steps made so far.
-
-    Returns
-    -------
-    int
-    """
-    most = min(MOST_PASSES, n_rows // ROWS_PER_PASS, PASSES_TIMES_STEPS // (step + 1))
-    return max(1, most)
 
 
 def epochs_left(max_iter, done):

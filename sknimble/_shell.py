@@ -21,11 +21,12 @@ from sklearn.utils.validation import (
 )
 
 from ._callbacks import NOBODY, CallbackSupportMixin
-from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left, passes_over
+from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
+from ._replay import replay
 from ._size import normalised
 from ._tables import TableEncoder, validate_table
 
@@ -191,15 +192,16 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         begin = not self._is_begun()
         self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
-        rows = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        step = 0 if begin or self._progress is None else self._progress.step
+        piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
+        rows, n_passes, earlier = replay(piece, None if begin else self._progress)
         training = self._start(
-            *rows, None, begin=begin, hold_out=False, max_iter=passes_over(len(y), step),
-            anneal=False,
-        )  # fmt: skip
+            *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False
+        )
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         history = self._run(training, [] if begin else self.history_, X, y, metadata)
-        return self._publish(training, history)
+        self._publish(training, history)
+        self._progress = replace(self._progress, earlier=earlier)
+        return self
 
     def _is_begun(self):
         """Tell whether there is a training to go on with; raise if it cannot."""

@@ -13,7 +13,8 @@ from sklearn.datasets import make_classification, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sknimble import NimbleClassifier, NimbleRegressor
-from sknimble._continue import MOST_PASSES, check_unchanged, epochs_left, passes_over
+from sknimble._continue import check_unchanged, epochs_left
+from sknimble._replay import passes_over
 from sknimble._training import Training
 
 ROWS = {"full batch": 60, "batches": 300}
@@ -263,24 +264,20 @@ def test_twenty_chunks_reach_within_2_percent_of_one_fit():
     assert np.mean(scores) > 0.98 * whole.score(X_test, y_test)
 
 
-@pytest.mark.parametrize("n_rows, passes", [(10, 1), (200, 3), (500, 7)])
+@pytest.mark.parametrize(
+    "n_rows, passes", [(10, [1] * 6), (200, [3, 4, 2, 2, 2, 2]), (500, [7, 4, 2, 2, 2, 2])]
+)
 def test_each_pass_over_a_piece_is_an_epoch_and_the_size_goes_on_evolving(n_rows, passes):
     X, y = make_friedman1(6 * n_rows, 10, noise=0.1, random_state=0)
     model = one(size_penalty=1e-6, initial_size=8)
-    sizes = []
-    for number, (X_part, y_part) in enumerate(chunks(X, y, 6), start=1):
+    sizes, epochs = [], []
+    for X_part, y_part in chunks(X, y, 6):
         model.partial_fit(X_part, y_part)
         sizes.append(model.size_weight_)
-        assert model.n_iter_ == len(model.history_) == passes * number
+        epochs.append(model.n_iter_)
+    assert np.diff(epochs, prepend=0).tolist() == passes
+    assert len(model.history_) == sum(passes)
     assert n_rows == 10 or len(set(sizes)) > 3
-
-
-def test_a_piece_is_gone_through_more_often_if_it_is_large_and_early():
-    assert passes_over(1, 0) == passes_over(127, 0) == passes_over(10**6, 10**6) == 1
-    assert passes_over(128, 0) == passes_over(10**6, 19_999) == 2
-    assert passes_over(10**6, 0) == passes_over(8 * 64, 4_999) == MOST_PASSES
-    often = [passes_over(10**6, step) for step in range(0, 50_000, 100)]
-    assert often == sorted(often, reverse=True)
 
 
 def test_after_many_steps_a_piece_is_gone_through_once():
@@ -292,13 +289,12 @@ def test_after_many_steps_a_piece_is_gone_through_once():
         model.partial_fit(X, y)
         counts.append(model.n_iter_ - before)
     assert counts == [2, 1, 1]
+    assert model._progress.earlier is None
 
 
-def test_passes_over_a_whole_table_are_epochs_of_a_warm_start(data):
+def test_passes_over_the_first_piece_are_epochs_of_a_warm_start(data):
     X, y = data
-    pieces = warm()
-    for _ in range(9):
-        pieces.partial_fit(X, y)
+    pieces = warm().partial_fit(X, y)
     whole = warm(max_iter=pieces.n_iter_).fit(X, y)
     np.testing.assert_allclose(pieces.predict(X), whole.predict(X), rtol=1e-10)
 
@@ -369,7 +365,7 @@ def test_partial_fit_goes_on_from_a_fit():
     model = one().fit(X[:200], y[:200])
     before, epochs = model.score(X[200:], y[200:]), model.n_iter_
     model.partial_fit(X[200:], y[200:])
-    assert model.n_iter_ == epochs + passes_over(400, 0)
+    assert model.n_iter_ == epochs + passes_over(400, 400, 0)
     for _ in range(9):
         model.partial_fit(X[200:], y[200:])
     assert model.score(X[200:], y[200:]) > before - 0.01

@@ -1,0 +1,92 @@
+"""Rows that came before are learnt from again beside those of a new piece."""
+
+import copy
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import make_friedman1
+
+from sknimble import NimbleRegressor, _replay
+from sknimble._continue import Progress
+from sknimble._replay import MOST_PASSES, passes_over
+
+
+def one():
+    return NimbleRegressor(n_estimators=1, early_stopping=False, random_state=0)
+
+
+def earlier(model):
+    return model._progress.earlier
+
+
+def test_a_piece_is_gone_through_more_often_if_it_is_large_and_early():
+    def passes(n, step):
+        return passes_over(n, n, step)
+
+    assert passes(1, 0) == passes(127, 0) == passes(10**6, 10**6) == 1
+    assert passes(128, 0) == passes(10**6, 19_999) == 2
+    assert passes(10**6, 0) == passes(8 * 64, 4_999) == MOST_PASSES
+    often = [passes(10**6, step) for step in range(0, 50_000, 100)]
+    assert often == sorted(often, reverse=True)
+
+
+def test_earlier_rows_take_the_place_of_passes():
+    often = [passes_over(n * 1000, 1000, 0) for n in range(1, 9)]
+    assert often == [8, 4, 2, 2, 2, 2, 2, 2]
+    assert passes_over(8 * 8, 8, 0) == 1
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
+    monkeypatch.setattr(_replay, "KEPT_CELLS", 200)
+    Z = np.arange(1.0, 1001.0)[:, None]  # one number a row, none of them zero
+    times, kept, step = np.zeros(1000), None, 0
+    for repeat in range(100):
+        kept = None
+        for part in np.array_split(np.arange(1000), 10):
+            progress = Progress([], 100 * repeat + step, 1.0, 1.0, (), kept)
+            piece = kind(Z[part]), Z[part], np.ones(len(part))
+            rows, _, kept = _replay.replay(piece, progress)
+            step += 1
+            assert len(rows[1]) <= 8 * len(part)
+            assert len(kept.key) == min(200, part[-1] + 1)
+            seen = kept.Z.toarray() if sparse.issparse(kept.Z) else kept.Z
+            np.testing.assert_array_equal(seen, kept.target)  # rows stay whole
+        times[kept.target[:, 0].astype(int) - 1] += 1.0
+    by_piece = times.reshape(10, 100).sum(axis=1)
+    assert abs(by_piece / by_piece.mean() - 1.0).max() < 0.1
+    assert len(set(kept.key)) == 200
+
+
+def test_earlier_rows_are_learnt_again():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.uniform(-2.0, 0.0, (300, 1)), rng.uniform(0.0, 2.0, (2400, 1))])
+    y = np.abs(X[:, 0])
+    whole, forgetful = one(), one()
+    for part in np.array_split(np.arange(2700), 9):
+        whole.partial_fit(X[part], y[part])
+        forgetful.partial_fit(X[part], y[part])
+        forgetful._progress = replace(forgetful._progress, earlier=None)
+    error, forgotten = (abs(m.predict(X[:300]) - y[:300]).mean() for m in (whole, forgetful))
+    assert error < 0.5 * forgotten
+
+
+def test_no_file_holds_rows_and_a_training_goes_on_without():
+    X, y = make_friedman1(600, 5, noise=0.5, random_state=0)
+    model = one().partial_fit(X[:300], y[:300])
+    assert len(earlier(model).key) == 300
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), model.resized(1)):
+        assert copied._progress is None or earlier(copied) is None
+        copied.partial_fit(X[300:], y[300:])
+        assert len(earlier(copied).key) == 300
+    model.partial_fit(X[300:], y[300:])
+    assert len(earlier(model).key) == 600
+    assert (
+        model.set_params(warm_start=True, max_iter=50)
+        .fit(X, y)
+        ._progress.earlier
+        is None
+    )
