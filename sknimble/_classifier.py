@@ -1,5 +1,7 @@
 """NimbleClassifier: one label per row, or several."""
 
+from numbers import Integral, Real
+
 import numpy as np
 from scipy import sparse
 from scipy.special import log_expit, log_softmax, logsumexp
@@ -82,9 +84,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch to keep. "auto": from
-        20 distinct rows on. Explicit validation rows in `fit` take their place. Without any, the
-        last weights count, after 600 steps, at least one epoch and at most `max_iter`; or after
-        `max_iter` epochs with `warm_start`.
+        20 rows on, of which equal ones count once below 100 rows. Explicit validation rows in
+        `fit` take their place. Without any, the last weights count, after 600 steps, at least one
+        epoch and at most `max_iter`; or after `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1, of each class. Several networks hold out one
         of ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
@@ -213,6 +215,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         """Return labels, 1-D, or the indicator of several labels per row, 2-D."""
         try:
             assert_all_finite(y, input_name=name)
+            if str(getattr(y, "dtype", None)).lower() == "object":
+                y = _narrowed(y, name)
             check_classification_targets(y)
             kind = type_of_target(y, input_name=name)
         except TypeError as error:
@@ -232,12 +236,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     def _learn_target(self, y, classes=None):
         """Learn the classes; return their indicator, one column if there are two."""
         self._shape = y.shape[1:]
-        labels = y if classes is None else classes
+        name, labels = ("y", y) if classes is None else ("classes", classes)
         self.classes_ = np.arange(y.shape[1]) if self._shape else np.unique(labels)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y has one class, {self.classes_.tolist()[0]!r}; a classifier needs at least two "
-                "classes"
+                f"{name} has one class, {self.classes_.tolist()[0]!r}; a classifier needs at "
+                "least two classes"
             )
         return self._apply_target(y)
 
@@ -263,8 +267,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
         Scales, categories and the linear start come from the rows of the first call, or of
         `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
-        fourth root of the steps. A piece is gone through up to eight times, once for every 64 of
-        its rows: each time is an epoch. After 5,000 steps it is fewer times, after 20,000 once.
+        fourth root of the steps. In the first 20,000 steps a piece is learnt together with up to
+        seven earlier rows for each of its own, a sample that stays in memory, and gone through up
+        to eight times: each time is an epoch.
 
         Parameters
         ----------
@@ -287,13 +292,15 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         TypeError
             If a column or y holds what is neither numbers nor labels of one type.
         """
-        several = np.ndim(y) == 2 and np.shape(y)[1] > 1
-        if not several and not self.__sklearn_is_fitted__():
-            if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit")
-        elif not several and classes is not None:
-            if not np.array_equal(np.unique(classes), self.classes_):
+        several, begun = np.ndim(y) == 2 and np.shape(y)[1] > 1, self.__sklearn_is_fitted__()
+        if several:
+            classes = None
+        elif classes is not None:
+            classes = np.unique(self._check_target(classes, "classes"))
+            if begun and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")
+        elif not begun:
+            raise ValueError("classes must be passed on the first call to partial_fit")
         return self._partial_fit(X, y, classes, sample_weight)
 
     def _reweight(self, y, weight):
@@ -302,9 +309,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             return weight
         labels, classes = (y.T, np.arange(2)) if self._shape else ([y], self.classes_)
         factors = [_class_factors(self.class_weight, label, classes, weight) for label in labels]
-        weight = weight * np.prod(factors, axis=0)
+        with np.errstate(over="ignore"):
+            weight = weight * np.prod(factors, axis=0)
         if not weight.any():
             raise ValueError(f"class_weight={self.class_weight} leaves every row a weight of zero")
+        if not np.isfinite(weight).all():
+            raise ValueError(f"class_weight={self.class_weight} makes weights too large: lower it")
         return weight
 
     def _make_loss(self, target):
@@ -405,15 +415,33 @@ def _log_mean(logs):
     return logsumexp(logs, axis=0) - np.log(len(logs))
 
 
+def _narrowed(y, name):
+    """Return objects as an array; booleans and integers, which nobody would know, as such."""
+    y = np.asarray(y)
+    labels = y.ravel().tolist()
+    if any(label is None for label in labels):
+        raise ValueError(f"{name} must hold labels, and some are missing (None)")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise TypeError("some are str and some are not")
+    whole = all(isinstance(label, Integral | np.bool_) for label in labels)
+    return np.array(y.tolist()) if whole else y
+
+
 def _class_factors(class_weight, y, classes, weight):
     """Return the class weight of every row; balanced ones count weighted rows."""
     if class_weight == "balanced":
         present, codes = np.unique(y, return_inverse=True)
         return weight.sum() / (len(present) * np.bincount(codes, weight)[codes])
-    unknown = [name for name in class_weight if name not in classes.tolist()]
-    if unknown:
-        raise ValueError(f"class_weight names {unknown}; the classes are {classes.tolist()}")
-    factors = np.array([class_weight.get(name, 1.0) for name in classes.tolist()], dtype=float)
-    if not (factors >= 0).all() or not factors.any():
-        raise ValueError(f"class_weight={class_weight} must be positive; it may be 0 for some")
+    # A class that a fold lacks may be named. If others are not, it is more likely misspelt.
+    labels = classes.tolist()
+    unknown = [name for name in class_weight if name not in labels]
+    if unknown and not all(label in class_weight for label in labels):
+        raise ValueError(f"class_weight names {unknown}; the classes are {labels}")
+    factors = [class_weight.get(label, 1.0) for label in labels]
+    numbers = all(isinstance(factor, Real) and 0 <= factor < np.inf for factor in factors)
+    if not numbers or not any(factors):
+        raise ValueError(
+            f"class_weight={class_weight} must be positive numbers; it may be 0 for some"
+        )
+    factors = np.array(factors, dtype=float)
     return factors[np.searchsorted(classes, y)]

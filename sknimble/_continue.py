@@ -56,8 +56,6 @@ class Progress:
         Steps made so far.
     utility_weight : float
         What the moving sums of the utility are divided by.
-    normaliser : float
-        Loss of the best constant prediction, on the rows of the first call.
     rng_state : tuple
         Of the generator that shuffles rows, as `numpy.random.RandomState.get_state` returns it.
     earlier : EarlierRows or None
@@ -67,7 +65,6 @@ class Progress:
     networks: list
     step: int
     utility_weight: float
-    normaliser: float
     rng_state: tuple
     earlier: object = None
 

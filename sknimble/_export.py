@@ -467,6 +467,8 @@ def to_onnx(path, networks, table, loss, *, flat, sharpness, classes=None, dtype
     ValueError
         If the table has columns of levels.
     """
+    if dtype not in (np.float64, np.float32):
+        raise ValueError(f"dtype={dtype!r} must be numpy.float64 or numpy.float32")
     try:
         import onnx
     except ImportError:

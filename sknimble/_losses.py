@@ -291,7 +291,7 @@ class Quantile(_Robust):
         self.quantile = quantile
         levels = np.asarray(quantile)
         numbers = levels.dtype.kind == "f" and levels.ndim < 2 and levels.size
-        if not numbers or levels.min() <= 0 or levels.max() >= 1:
+        if not numbers or not (0 < levels.min() and levels.max() < 1):
             raise ValueError(
                 f"quantile={quantile!r} must be a number between 0 and 1, or a list of them"
             )

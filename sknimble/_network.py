@@ -471,13 +471,15 @@ class GrowableNetworks:
                 ends[member] = wanted
         if ends == start.tolist():
             return False
-        self.end = np.array(ends, dtype=int)
-        self.average_size = np.minimum(self.average_size, self.end)
-        self.reserve(_room(self.end))
+        moved = copy(self)
+        moved.end = np.array(ends, dtype=int)
+        moved.average_size = np.minimum(self.average_size, moved.end)
+        moved.reserve(_room(moved.end))
+        for member in np.flatnonzero(moved.end > start):
+            moved._wake(member, start[member], moved.end[member])
+        vars(self).update(vars(moved))  # at once: an interrupted training is still whole
         for member in np.flatnonzero(self.end < start):
             self._forget(member, self.end[member])
-        for member in np.flatnonzero(self.end > start):
-            self._wake(member, start[member], self.end[member])
         return True
 
     def _forget(self, member, end):

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._classifier import NimbleClassifier
@@ -33,6 +33,12 @@ from ._size import normalised, window_end
 N_PENALTIES = 8
 LOWEST_PENALTY = 1e-3  # of the highest penalty of an automatic grid, the lowest
 TIE = 1e-8  # scores that differ by less differ by rounding
+PATH_CONSTRAINTS = {
+    "size_penalties": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+    "cv": ["cv_object"],
+    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+    "path_estimators": [Interval(Integral, 1, None, closed="left")],
+}
 
 
 # ----------------------------------------------------------------------------- the path
@@ -55,6 +61,10 @@ class NimblePath:
     sizes: np.ndarray
 
 
+@validate_params(
+    {"estimator": [NimbleRegressor, NimbleClassifier, None], **PATH_CONSTRAINTS},
+    prefer_skip_nested_validation=False,
+)
 def nimble_path(
     X, y, *, estimator=None, size_penalties=None, cv=5, scoring=None, path_estimators=1,
     sample_weight=None, groups=None,
@@ -113,11 +123,16 @@ def nimble_path(
     X, y, groups = indexable(X, y, groups)
     if sample_weight is not None:
         sample_weight = np.broadcast_to(np.asarray(sample_weight), _num_samples(X))
-    splits = check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups)
+    splits = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups))
+    if not splits:
+        raise ValueError("cv has no folds; a generator has them only once")
     trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
     trains = _among_counted(trains, sample_weight)
     if not all(map(len, trains)):
         raise ValueError("cv leaves a fold no row to learn from, or none whose weight is not zero")
+    counts = np.ones(_num_samples(X)) if sample_weight is None else sample_weight
+    if not all(counts[test].any() for test in tests):
+        raise ValueError("cv leaves a fold no row to score, or none whose weight is not zero")
     folds = _Folds(model, *rows, trains)
     penalties = check_penalties(size_penalties, folds)
     fitted = folds.train(penalties, n_networks)
@@ -136,7 +151,7 @@ def check_penalties(size_penalties, folds):
         highest = folds.highest_penalty()
         return np.geomspace(highest, LOWEST_PENALTY * highest, n_penalties)
     penalties = None
-    if np.ndim(size_penalties):
+    if np.size(size_penalties) and np.ndim(size_penalties):
         penalties = check_array(
             size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
         )
@@ -151,7 +166,7 @@ def check_penalties(size_penalties, folds):
 def _positions(rows):
     """Return rows that a splitter chose as positions."""
     rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows
+    return np.flatnonzero(rows) if rows.dtype == bool or not rows.size else rows
 
 
 def _among_counted(trains, sample_weight):
@@ -302,7 +317,7 @@ def _run(training, model):
         warnings.warn(
             f"max_iter={model.max_iter} epochs ended while a held-out loss still improved",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return history
 
@@ -323,11 +338,8 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
     """What both estimators share: the constraints, the path, the choice, the final fit."""
 
     _parameter_constraints: dict = {
-        "size_penalties": [Interval(Integral, 1, None, closed="left"), "array-like", None],
-        "cv": ["cv_object"],
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        **PATH_CONSTRAINTS,
         "selection": [StrOptions({"best", "one_se"})],
-        "path_estimators": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 

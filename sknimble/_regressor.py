@@ -81,10 +81,10 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Fewest epochs without improvement before the learning rate is annealed.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch to keep. "auto": from
-        20 distinct rows on; in the end, but for quantiles, networks learn from them too.
-        Explicit validation rows in `fit` take their place, to judge only. Without any, the
-        last weights count, after 600 steps, at least one epoch and at most `max_iter`; or after
-        `max_iter` epochs with `warm_start`.
+        20 rows on, of which equal ones count once below 100 rows; in the end, but for quantiles,
+        networks learn from them too. Explicit validation rows in `fit` take their place, to judge
+        only. Without any, the last weights count, after 600 steps, at least one epoch and at most
+        `max_iter`; or after `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1. Several networks hold out one of
         ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
@@ -155,7 +155,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     with the mean over outputs. A robust scale is 1.48 times the median distance from the median,
     among values that differ from it. Predictions lie within the range of the training target, and
-    are float64 in its units.
+    are float64 in its units. Those of "poisson" and "gamma" are never 0, but at least a millionth
+    of the mean.
 
     References
     ----------
@@ -221,14 +222,21 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def _check_target(self, y, name):
         """Return y as floats."""
-        if getattr(getattr(y, "dtype", None), "kind", None) in ("m", "M"):
-            raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
         try:
-            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+            is_time = np.asarray(y).dtype.kind in "mM"
+            y = (
+                y
+                if is_time
+                else check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+            )
+        except TypeError as error:
+            raise TypeError(f"{name} must hold numbers: {error}") from error
         except ValueError as error:
             if "could not convert" in str(error):
                 raise ValueError(f"{name} must hold numbers: {error}") from error
             raise
+        if is_time:
+            raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
         if np.abs(y).max() > LARGEST_TARGET:
             raise ValueError(f"{name} holds values too large to be squared: divide by a constant")
         if y.ndim == 2 and y.shape[1] == 1:
@@ -253,8 +261,9 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
         Scales, categories and the linear start come from the rows of the first call, or of
         `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
-        fourth root of the steps. A piece is gone through up to eight times, once for every 64 of
-        its rows: each time is an epoch. After 5,000 steps it is fewer times, after 20,000 once.
+        fourth root of the steps. In the first 20,000 steps a piece is learnt together with up to
+        seven earlier rows for each of its own, a sample that stays in memory, and gone through up
+        to eight times: each time is an epoch.
 
         Parameters
         ----------
@@ -287,7 +296,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def _has_quantiles(self):
         """Tell whether one output is predicted as several quantiles."""
-        return self.loss == "quantile" and np.ndim(self.quantile) > 0
+        return isinstance(self._loss, Quantile) and np.ndim(self._loss.quantile) > 0
 
     def _strata(self, target):
         """Return None: there are no classes."""
@@ -397,11 +406,12 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         float
             At most 1. 0 is as good as the best constant: the mean, or the quantile.
         """
+        check_is_fitted(self)
         if not self._has_quantiles():
             return super().score(X, y, sample_weight)
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for column, level in zip(self.predict(X).T, self.quantile, strict=True)
+            for column, level in zip(self.predict(X).T, self._loss.quantile, strict=True)
         ]
         return float(np.mean(scores))
 

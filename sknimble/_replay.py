@@ -12,8 +12,8 @@ import scipy.sparse as sp
 
 from ._late import LateMatrix
 
-# Passes over the rows of one call, the fewer where earlier ones are among them, and rows per pass.
-MOST_PASSES, FEWEST_PASSES, ROWS_PER_PASS = 8, 2, 64
+MOST_PASSES, ROWS_PER_PASS = 8, 64  # over the rows of one call, so many for every pass
+ROWS_PER_NEW_ROW = 16  # learnt from in one call at most, again and again counted
 ENOUGH_STEPS = 20_000  # after so many every row is used once
 REPLAYED_ROWS = 7  # earlier ones for every new one
 KEPT_CELLS = 2**22  # numbers, of encoded earlier rows
@@ -90,7 +90,7 @@ def replay(piece, progress):
 def passes_over(n_rows, n_new, step):
     """Return how often to go through a piece of a table, and earlier rows with it.
 
-    The fewer the more rows are earlier ones, and from very few rows, again and again, only
+    The fewer the more of them are earlier ones. From very few rows, again and again, only
     themselves are learnt.
 
     Parameters
@@ -104,8 +104,8 @@ def passes_over(n_rows, n_new, step):
     -------
     int
     """
-    most = max(FEWEST_PASSES, MOST_PASSES * n_new // n_rows)
-    return max(1, min(most, n_rows // ROWS_PER_PASS, 2 * ENOUGH_STEPS // (step + 1)))
+    limits = ROWS_PER_NEW_ROW * n_new // n_rows, n_rows // ROWS_PER_PASS
+    return max(1, min(MOST_PASSES, *limits, 2 * ENOUGH_STEPS // (step + 1)))
 
 
 def _stack(pair):

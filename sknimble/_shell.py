@@ -171,11 +171,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
-        if not max_iter:
-            return self
         rows = self._encode(X, y, weight, begin=begin)
         del weight  # `rows` has its own
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
+        if not max_iter:
+            return self
         training = self._start(
             *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
             anneal=not self.warm_start,
@@ -258,6 +258,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         target = self._learn_target(y, classes) if begin else self._apply_target(y)
         weight = self._reweight(y, weight)
         if begin:
+            self._noise = None
             self._fixed = self._fixed_parameters()
             self._table = self._fit_table(X, target, weight)
         if len(target) < TINY_ROWS:
@@ -267,9 +268,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._loss = (
             self._make_loss(target).fit(target, weight) if begin else self._loss.widen(target)
         )
-        if Z.dtype == np.float32:  # every network has its own copy: in half the memory
-            weight = _in_single_precision(weight)
-        return Z, target, weight
+        return Z, target, _in_precision_of(Z, weight)
 
     def _fit_table(self, X, target, weight):
         """Fit the table; choose the dtype that the size of the problem and the device ask for."""
@@ -296,7 +295,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X_val, y_val, weight = _rows_that_count(X_val, y_val, weight)
         target = self._apply_target(y_val, "y_val")
         Z = encode_early_or_late(self._table, X_val)
-        return Z, target, self._reweight(y_val, weight)
+        return Z, target, _in_precision_of(Z, self._reweight(y_val, weight))
 
     def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
         """Return the training of all networks, from the beginning or from where they stand."""
@@ -317,7 +316,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             target_val = without_units(self._loss.encode(target_val), Z_val.dtype)
             validation = Z_val, target_val, weight_val
         past = {} if begin else {
-            "published": self._networks, "progress": self._progress, "epoch": self.n_iter_
+            "published": self._networks, "normaliser": self._normaliser,
+            "progress": self._progress, "epoch": self.n_iter_,
         }  # fmt: skip
         return self._launch(
             Z, without_units(self._loss.encode(target), Z.dtype),
@@ -327,24 +327,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             validation=validation, **past,
         )  # fmt: skip
 
-    def _launch(
-        self, Z, target, weight, held_out, *, seeds, row_seed, sizes, size_penalty, batch_size,
-        max_iter, anneal=True, finish=True, fold=None, validation=None, published=None,
-        progress=None, epoch=0,
-    ):  # fmt: skip
+    def _launch(self, Z, target, weight, held_out, *, row_seed, **options):
         """Return the training of any networks with the other parameters of this estimator."""
         from ._start import find_device, start_training
 
         return start_training(
-            Z, target, self._loss, weight=weight, held_out=held_out, fold=fold,
-            validation=validation, sizes=sizes, max_size=self.max_size,
-            depth=self.n_hidden_layers, seeds=seeds, device=find_device(self.device),
-            n_plain=self._table.n_plain_features_, published=published, progress=progress,
-            epoch=epoch, activation=self.activation, size_penalty=size_penalty,
+            Z, target, self._loss, weight=weight, held_out=held_out, max_size=self.max_size,
+            depth=self.n_hidden_layers, device=find_device(self.device),
+            n_plain=self._table.n_plain_features_, activation=self.activation,
             target_size=self.target_size, learning_rate=self.learning_rate_init,
-            weight_decay=self.alpha, batch_size=batch_size, max_iter=max_iter, tol=self.tol,
-            patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed), anneal=anneal,
-            finish=finish,
+            weight_decay=self.alpha, tol=self.tol, patience=self.n_iter_no_change,
+            rng=np.random.RandomState(row_seed), **options,
         )  # fmt: skip
 
     def _hold_out(self, target, *, begin):
@@ -405,7 +398,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _train(self, training, history, fitting, data):
         """Run the epochs, report each, and tell the callbacks."""
-        epochs = training.epochs()
+        epochs, last = training.epochs(), training.epoch + training.schedule.max_iter
         watched = fitting if hasattr(self, "_skl_callbacks") else NOBODY
         while len(training.members):
             task = watched.subcontext(task_name="epoch")
@@ -413,7 +406,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             records = list(next(epochs).values())
             history.extend(records)
             if self.verbose:
-                _report(records, self.max_iter, in_place=self.verbose > 1)
+                _report(records, last, in_place=self.verbose > 1)
             if task.call_on_fit_task_end(
                 **data,
                 reconstruction_attributes=lambda: self._fitted(
@@ -491,7 +484,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     # ------------------------------------------------------------------ smaller and fewer
     @property
     def estimators_(self):
-        """Each network as a fitted estimator of its own, a list."""
+        """Each network as a fitted estimator of its own, a list.
+
+        The ``return_std`` of one is the noise of y alone: how far networks are apart is not in it.
+        """
         found = []
         for member, network in enumerate(self._networks):
             history = [replace(r, member=0) for r in self.history_ if r.member == member]
@@ -680,8 +676,10 @@ def _moderate(weight):
     return _none_vanished(weight / weight.max(), weight)
 
 
-def _in_single_precision(weight):
-    """Return weights as float32, none that is not zero as zero."""
+def _in_precision_of(Z, weight):
+    """Return weights in the dtype of Z, none that is not zero as zero."""
+    if Z.dtype == np.float64:
+        return weight
     weight = _moderate(weight)
     if not any(weight.strides):  # one number for all rows: they stay one
         return np.broadcast_to(weight[:1].astype(np.float32), weight.shape)
@@ -695,12 +693,12 @@ def _none_vanished(new, weight):
     return new
 
 
-def _report(records, max_iter, *, in_place):
+def _report(records, last, *, in_place):
     """Write about an epoch to the standard output: a line, or over the line before."""
     sizes = " ".join(f"{record.size:.1f}" for record in records[:4])
     mean = np.mean([[r.data_loss, r.validation_loss] for r in records], axis=0)
     line = (
-        f"epoch {records[0].epoch:4d} of at most {max_iter}  size {sizes}  loss {mean[0]:.4f}  "
+        f"epoch {records[0].epoch:4d} of at most {last}  size {sizes}  loss {mean[0]:.4f}  "
         f"validation {mean[1]:.4f}  {records[0].seconds:.3f} s"
     )
     sys.stdout.write(f"\r{line:<79}" if in_place else f"{line}\n")

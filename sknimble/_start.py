@@ -23,9 +23,9 @@ FARTHEST = 1e30  # target, encoded: float32 holds it
 
 
 def start_training(
-    X, target, loss, *, weight, held_out, validation, sizes, max_size, depth, seeds, device,
-    learning_rate, fold=None, n_plain=None, published=None, progress=None, epoch=0, anneal=True,
-    finish=True, **options,
+    X, target, loss, *, weight, held_out, sizes, max_size, depth, seeds, device, learning_rate,
+    validation=None, fold=None, n_plain=None, published=None, normaliser=None, progress=None,
+    epoch=0, anneal=True, finish=True, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks on shared rows.
 
@@ -60,6 +60,8 @@ def start_training(
     published : list of FittedNetwork or None
         Networks to go on from, one per seed, instead of linear models; of the given sizes.
         Those larger than ``max_size`` go on from their first neurons, without ``progress``.
+    normaliser : float or None
+        What their losses were divided by, of the first rows with something to explain.
     progress : Progress or None
         The training behind them, None if nothing is known of it.
     epoch : int
@@ -102,8 +104,8 @@ def start_training(
     judging = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     if loss.calibrated:
         _smooth(train, groups, judging, _class_shares(target, weight, fold))
-    if progress is not None and np.all(np.greater(progress.normaliser, loss.least)):
-        scale, share = progress.normaliser, 1.0  # of the first rows with something to explain
+    if normaliser is not None and normaliser > loss.least:
+        scale, share = normaliser, 1.0
     if not judging:  # where rows judge a network, they say when there is no more to learn
         learning_rate = learning_rate * share
     training = Training(

@@ -96,6 +96,8 @@ def validate_table(owner, X, *, reset):
         )
         _check_stored(X)
         return X
+    if hasattr(X, "to_pandas"):  # a table of pyarrow, which numpy would have lose its names
+        return validate_table(owner, X.to_pandas(), reset=reset)
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
         array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
@@ -213,6 +215,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if sparse.issparse(X):
             with np.errstate(**_SUMS_MAY_OVERFLOW):
                 self.scaler_ = MaxAbsScaler().set_output(transform="default").fit(X)
+            largest = self.scaler_.max_abs_  # of which scikit-learn takes the tiny for zero
+            self.scaler_.scale_ = np.where(largest > 0.0, largest, 1.0)
             self.n_features_out_ = self.n_plain_features_ = X.shape[1]
             return self
         self.level_indices_ = np.flatnonzero(is_level)

@@ -138,8 +138,8 @@ class Training:
 
     def states(self):
         """Return by number what every network would publish if it ended here."""
-        judged = self.schedule.watched & np.isin(self.members, list(self.results))
-        now = {self.members[i]: self.networks.state(i) for i in np.flatnonzero(~judged)}
+        kept = np.isin(self.members, list(self.results.keys() - self.judged.keys()))
+        now = {self.members[i]: self.networks.state(i) for i in np.flatnonzero(~kept)}
         return {**self.results, **now}
 
     def progress(self):
@@ -148,7 +148,7 @@ class Training:
             return None
         networks = [self.left[member] for member in sorted(self.left)]
         rng_state = self.rng.get_state()
-        return Progress(networks, self.step, self.utility_weight, self.normaliser, rng_state)
+        return Progress(networks, self.step, self.utility_weight, rng_state)
 
     def resume(self, states, progress, epoch):
         """Go on from published states, the first candidates, and from the progress behind them.
@@ -367,7 +367,7 @@ class Training:
         if done.any():
             self._leave(done)
         if done.any() or turned.any():
-            networks.follow_size(self.schedule.settled)
+            self.networks.follow_size(self.schedule.settled)
             self._aim()
 
     def _leave(self, done):
@@ -388,10 +388,12 @@ class Training:
 
     def _keep(self, positions):
         """Go on with the networks at the given positions only."""
-        self.networks.keep(positions)
-        self.schedule.keep(positions)
-        for name in self._PER_NETWORK:
-            setattr(self, name, getattr(self, name)[positions])
+        networks, schedule = copy(self.networks), copy(self.schedule)
+        networks.keep(positions)
+        schedule.keep(positions)
+        kept = {name: getattr(self, name)[positions] for name in self._PER_NETWORK}
+        # at once: an interrupted training is still whole
+        vars(self).update(networks=networks, schedule=schedule, **kept)
         self._choose_rows()
 
     def _choose_rows(self):
@@ -403,7 +405,6 @@ class Training:
     def part(self, positions):
         """Return a training of the given networks that goes on from here; results are shared."""
         part = copy(self)
-        part.networks, part.schedule = copy(self.networks), copy(self.schedule)
         part.rng = deepcopy(self.rng)
         part._keep(positions)
         part._aim()

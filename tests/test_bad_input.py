@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
 
-from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble import NimbleClassifier, NimbleRegressor, nimble_path
 
 QUICK = {"max_iter": 2, "max_size": 8, "early_stopping": False, "random_state": 0}
 
@@ -30,6 +31,10 @@ def regress(X=X, y=y, sample_weight=None, *, X_val=None, y_val=None, sample_weig
 
 def classify(y=labels, *, X_val=None, y_val=None, **kw):
     return NimbleClassifier(**QUICK | kw).fit(X, y, X_val=X_val, y_val=y_val)
+
+
+def piece(classes):
+    return NimbleClassifier(**QUICK).partial_fit(X, np.arange(40) % 2, classes=classes)
 
 
 def with_one(value):
@@ -143,6 +148,23 @@ CASES = {
     "y is infinite": (lambda: regress(y=np.r_[np.inf, y[1:]]), "Input y contains infinity"),
     "y is text": (lambda: regress(y=labels), "y must hold numbers"),
     "y holds dates": (lambda: regress(y=np.arange(40).astype("M8[D]")), "y holds dates"),
+    "y holds dates in a frame": (
+        lambda: regress(y=pd.DataFrame({"t": pd.date_range("2020", periods=40)})),
+        "y holds dates",
+    ),
+    "y holds dates of polars": (
+        lambda: regress(y=pl.Series([day] * 39 + [datetime.date(2021, 1, 1)])),
+        "y holds dates",
+    ),
+    "y holds a list of dates": (
+        lambda: regress(y=list(np.arange(40).astype("M8[D]"))),
+        "y holds dates",
+    ),
+    "y holds objects": (lambda: regress(y=[day] * 40), "y must hold numbers"),
+    "y_val holds dates": (
+        lambda: regress(X_val=X, y_val=pd.Series(pd.date_range("2020", periods=40)).to_frame()),
+        "y_val holds dates",
+    ),
     "y has three dimensions": (lambda: regress(y=np.zeros((40, 2, 2))), "dim 3"),
     "y is huge": (lambda: regress(y=1e300 * y), "y holds values too large.*divide"),
     "y is sparse": (lambda: regress(y=sparse.csr_array(y[:, None])), "[Ss]parse"),
@@ -158,6 +180,10 @@ CASES = {
     ),
     "a label is NA": (
         lambda: classify(pd.Series(["a", None, "b", "a"] * 10, dtype="string")),
+        "y must hold labels.*missing",
+    ),
+    "a label of polars is missing": (
+        lambda: classify(pl.Series(["a", None] * 20)),
         "y must hold labels.*missing",
     ),
     "a label is NaN": (lambda: classify(np.where(y > 0, 1.0, np.nan)), "Input y contains NaN"),
@@ -183,6 +209,18 @@ CASES = {
         lambda: classify(class_weight={"yes": -1, "no": 1}),
         "class_weight=.* must be positive",
     ),
+    "an infinite class weight": (
+        lambda: classify(class_weight={"yes": np.inf}),
+        "class_weight=.*numbers",
+    ),
+    "a class weight in words": (
+        lambda: classify(class_weight={"yes": "heavy"}),
+        "class_weight=.*numbers",
+    ),
+    "class weights whose products are infinite": (
+        lambda: classify(X[:, :3] > 0, class_weight={1: 1e200}),
+        "class_weight=.*too large",
+    ),
     "an unknown class weight": (
         lambda: classify(class_weight="equal"),
         "'class_weight'.*balanced",
@@ -195,6 +233,10 @@ CASES = {
     "a quantile of the list above 1": (
         lambda: regress(loss="quantile", quantile=[0.1, 1.5]),
         r"quantile=\[0.1, 1.5\] must be",
+    ),
+    "a quantile of the list is NaN": (
+        lambda: regress(loss="quantile", quantile=[0.1, np.nan]),
+        r"quantile=\[0.1, nan\] must be",
     ),
     "no quantile": (lambda: regress(loss="quantile", quantile=[]), r"quantile=\[\] must be"),
     "a quantile in words": (
@@ -225,6 +267,53 @@ CASES = {
     "y_val is negative": (
         lambda: regress(y=abs(y), loss="poisson", X_val=X, y_val=y),
         "loss='poisson' needs y >= 0",
+    ),
+    # ---- classes of pieces
+    "one of the classes is NaN": (lambda: piece([0.0, 1.0, np.nan]), "classes contains NaN"),
+    "one class alone": (lambda: piece([0]), "classes has one class, 0"),
+    "classes of two types": (lambda: piece(objects(0, 1, "a")), "classes must hold labels of one"),
+    "classes in a set": (lambda: piece({0, 1}), "Expected array-like"),
+    # ---- paths
+    "a path of another estimator": (
+        lambda: nimble_path(X, y, estimator=Ridge()),
+        "'estimator' parameter of nimble_path .*Got Ridge",
+    ),
+    "a path of no networks": (
+        lambda: nimble_path(X, y, path_estimators=0),
+        "'path_estimators' parameter of nimble_path .*Got 0",
+    ),
+    "a path of no prices": (
+        lambda: nimble_path(X, y, size_penalties=[]),
+        r"size_penalties=\[\] must be",
+    ),
+    "a path of several scores": (
+        lambda: nimble_path(X, y, scoring=["r2", "max_error"]),
+        "'scoring' parameter of nimble_path",
+    ),
+    "no folds": (lambda: nimble_path(X, y, cv=[]), "cv has no folds"),
+    "a fold with nothing to score": (
+        lambda: nimble_path(X, y, cv=[(np.arange(40), [])]),
+        "cv leaves a fold no row to score",
+    ),
+    "a fold to score that weighs nothing": (
+        lambda: nimble_path(
+            X, y, cv=[(np.arange(30), np.arange(30, 40))], sample_weight=np.arange(40) < 30
+        ),
+        "cv leaves a fold no row to score",
+    ),
+    # ---- exports
+    "an export in integers": (
+        lambda: regress().to_onnx("model.onnx", dtype=np.int64),
+        "dtype=.*int64.* must be numpy.float64",
+    ),
+    # ---- no epoch left
+    "labels that were not there, and no epoch left": (
+        lambda: classify(warm_start=True).fit(X, objects("x", "w")),
+        "y has classes .* that the first call lacks",
+    ),
+    "X_val without y_val, and no epoch left": (
+        lambda: regress(warm_start=True).fit(X, y, X_val=X),
+        "X_val and y_val must be given together",
     ),
     # ---- parameters
     "initial size beyond the largest": (

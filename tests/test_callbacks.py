@@ -88,6 +88,17 @@ def test_what_a_callback_was_shown_does_not_change_later(data):
 
 
 @needs_callbacks
+def test_a_callback_sees_nothing_of_an_earlier_fit(data):
+    X, y = data
+    model = short(n_estimators=2, early_stopping=True, max_iter=1000).fit(X, 100.0 * y)
+    watcher = Watcher()
+    model.set_callbacks(watcher).fit(X, y)
+    assert len(watcher.seen) > 3
+    for fitted, *_ in watcher.seen[1:]:
+        assert fitted.predict(X, return_std=True)[1].max() < 10.0 * y.std()
+
+
+@needs_callbacks
 @pytest.mark.parametrize("early_stopping", [True, False])
 def test_a_callback_that_returns_true_ends_the_training(data, early_stopping):
     X, y = data
@@ -191,6 +202,14 @@ def test_verbose_1_writes_a_line_per_epoch(data, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert lines[2].startswith("epoch    3 of at most 4")
+
+
+def test_verbose_counts_the_epochs_that_a_piece_will_get(data, capsys):
+    model = short(max_iter=2, verbose=1)
+    X, y = (array.repeat(2, axis=0) for array in data)
+    model.partial_fit(X, y).partial_fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith(f"epoch    {len(lines)} of at most {len(lines)} ")
 
 
 def test_verbose_2_writes_one_line_over_and_over(data, capsys):

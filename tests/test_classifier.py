@@ -84,6 +84,23 @@ def test_class_weights_hold_for_validation_rows():
 
 
 @short
+@pytest.mark.parametrize("unit", [1e-50, 1e39])
+def test_class_weights_may_be_extreme_for_validation_rows_too(unit):
+    X, y = draw_classes(6000, 2)  # enough for single precision
+    model = NimbleClassifier(class_weight={0: unit, 1: unit}, max_iter=20, random_state=0)
+    assert model.fit(X, y, X_val=X, y_val=y).score(X, y) > 0.8
+
+
+def test_a_class_that_a_fold_lacks_may_have_a_weight():
+    X, y = draw_classes(120, 3)
+    two = y < 2
+    model = NimbleClassifier(class_weight={0: 1.0, 1: 2.0, 2: 1.0}, **QUICK)
+    found = model.fit(X[two], y[two]).predict_proba(X)
+    alone = model.set_params(class_weight={0: 1.0, 1: 2.0}).fit(X[two], y[two]).predict_proba(X)
+    np.testing.assert_array_equal(found, alone)
+
+
+@short
 def test_validation_rows_of_weight_zero_are_as_good_as_absent():
     X, y = draw_classes(spread=3)
     parameters = QUICK | {"early_stopping": True, "class_weight": "balanced"}
@@ -100,6 +117,8 @@ LABELS = {
     "str": ["no", "yes"],
     "unicode": np.array(["nein", "größe"]),
     "object": np.array(["no", "yes"], dtype=object),
+    "object booleans": np.array([False, True], dtype=object),
+    "object integers": np.array([-3, 4], dtype=object),
     "bool": [False, True],
     "bool array": np.array([False, True]),
     "small integers": np.array([-1, 1], dtype=np.int8),

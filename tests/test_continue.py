@@ -14,7 +14,9 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._continue import check_unchanged, epochs_left
+from sknimble._network import GrowableNetworks
 from sknimble._replay import passes_over
+from sknimble._schedule import Schedule
 from sknimble._training import Training
 
 ROWS = {"full batch": 60, "batches": 300}
@@ -265,7 +267,7 @@ def test_twenty_chunks_reach_within_2_percent_of_one_fit():
 
 
 @pytest.mark.parametrize(
-    "n_rows, passes", [(10, [1] * 6), (200, [3, 4, 2, 2, 2, 2]), (500, [7, 4, 2, 2, 2, 2])]
+    "n_rows, passes", [(10, [1] * 6), (200, [3, 6, 5, 4, 3, 2]), (500, [7, 8, 5, 4, 3, 2])]
 )
 def test_each_pass_over_a_piece_is_an_epoch_and_the_size_goes_on_evolving(n_rows, passes):
     X, y = make_friedman1(6 * n_rows, 10, noise=0.1, random_state=0)
@@ -383,6 +385,27 @@ def test_partial_fit_refuses_what_needs_a_whole_table(data):
         assert why in str(caught.value.__cause__)
 
 
+def test_the_unit_of_the_loss_stays_that_of_the_first_rows():
+    X, y = make_friedman1(2000, 5, noise=1.0, random_state=0)
+    model = one().fit(X[:1000], y[:1000])
+    unit, loss = model._normaliser, model.prefix_losses(X, y)[0]
+    for copied in (model, model.resized(3), model.estimators_[0]):
+        for row in range(3):
+            copied.partial_fit(X[[row]], y[[row]])
+        assert copied._normaliser == unit
+        assert copied.history_[-1].learning_rate > 1e-3
+        assert copied.prefix_losses(X, y)[0] == pytest.approx(loss, rel=0.2)
+
+
+def test_pieces_of_one_class_after_a_fit_are_learnt():
+    X, y = make_classification(1000, 6, n_informative=4, random_state=0)
+    model = one_classifier().fit(X, y)
+    before = model.predict_proba(X)[:, 1].mean()
+    for part in np.array_split(np.flatnonzero(y == 1), 5):
+        model.partial_fit(X[part], y[part])
+    assert model.predict_proba(X)[:, 1].mean() > before + 0.2
+
+
 def test_rows_of_weight_zero_are_absent_from_a_chunk(data):
     X, y = data
     weight = (np.arange(len(y)) % 2).astype(float)
@@ -411,13 +434,12 @@ def breaking(monkeypatch):
 
 
 INTERRUPTED = """
-    import sys, warnings
+    import signal, sys, warnings
     from sklearn.datasets import make_friedman1
     from sknimble import NimbleRegressor
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been ignored
     X, y = make_friedman1(2000, 10, noise=1.0, random_state=0)
-
-
     model = NimbleRegressor(
         random_state=0, n_estimators=1, max_iter=10**6, warm_start=True, tol=0,
         n_iter_no_change=10**6, verbose=1,
@@ -461,6 +483,50 @@ def test_an_interrupted_training_can_be_used_saved_and_continued(
     assert model.n_iter_ == 2  # the third was not complete
     assert np.isfinite(model.predict(X)).all()
     assert going_on(model, 9, X, y).n_iter_ == 9
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+@pytest.mark.parametrize(
+    "where",
+    [(GrowableNetworks, name) for name in ("reserve", "keep", "_wake", "_forget", "load")]
+    + [(Schedule, "keep"), (Training, "_choose_rows"), (Training, "_leave")],
+    ids=lambda where: f"{where[0].__name__}.{where[1]}",
+)
+def test_an_interrupt_finds_whole_networks_wherever_it_comes(monkeypatch, where, warm_start):
+    X, y = make_friedman1(400, 8, noise=1.0, random_state=0)
+    owner, name = where
+    whole, one_pass = getattr(owner, name), Training._pass
+    interrupted = calls_left = 0
+
+    def called(self, *args):
+        nonlocal calls_left
+        calls_left -= 1
+        if not calls_left:
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    def armed(self):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, called)
+            return one_pass(self)
+
+    for number in range(1, 7):
+        calls_left = number
+        model = NimbleRegressor(
+            random_state=0, warm_start=warm_start, max_iter=40 if warm_start else 300,
+            n_estimators=2, initial_size=20,
+        )  # fmt: skip
+        with monkeypatch.context() as patch, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            patch.setattr(Training, "_pass", armed)
+            model.fit(X, y)
+        interrupted += any("interrupted" in str(warning.message) for warning in caught)
+        assert model.score(X, y) > 0.5
+        if warm_start:
+            going_on(model, model.n_iter_ + 3, X, y)
+        model.partial_fit(X, y)
+        assert np.isfinite(model.predict(X)).all()
+    assert interrupted or (warm_start and name == "load")
 
 
 def test_an_exception_leaves_a_new_estimator_unfitted(data, breaking):

@@ -1,5 +1,7 @@
 """Every loss: what it is for, units, quantiles, weights, several outputs."""
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn import config_context
@@ -244,6 +246,14 @@ def test_score_of_several_quantiles_is_the_mean_of_their_pinball_d2(intervals):
     expected = [d2_pinball_score(y, q, alpha=a) for q, a in zip(quantiles.T, levels)]
     np.testing.assert_allclose(model.score(X, y), np.mean(expected))
     assert model.score(X, y) > 0.4
+
+
+@pytest.mark.parametrize("loss, quantile", [("quantile", 0.5), ("squared_error", [0.1])])
+def test_parameters_set_after_a_fit_change_nothing_that_was_fitted(intervals, loss, quantile):
+    model, X, y, _ = intervals
+    later = copy.deepcopy(model).set_params(loss=loss, quantile=quantile)
+    np.testing.assert_array_equal(later.predict(X), model.predict(X))
+    assert later.score(X, y) == model.score(X, y)
 
 
 def test_several_quantiles_can_be_searched():

@@ -675,3 +675,33 @@ def test_any_table_of_cells_is_encoded_finitely(rows, encoding):
     assert Z.shape == (len(rows), table.n_features_out_)
     assert np.isfinite(Z).all()
     np.testing.assert_array_equal(table.transform(X), Z)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-16, 1.0, 1e300])
+def test_the_unit_of_a_sparse_column_does_not_matter(unit):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    found = encode(sparse.csr_matrix(X * unit)).toarray()
+    np.testing.assert_allclose(found, encode(sparse.csr_matrix(X)).toarray(), rtol=1e-6)
+
+
+class ArrowTable:
+    """As a table of pyarrow: it has columns, without names or dtypes, and becomes a frame."""
+
+    def __init__(self, frame):
+        self.frame, self.shape, self.columns = frame, frame.shape, list(frame.to_numpy().T)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.frame.to_numpy()
+
+    def to_pandas(self):
+        return self.frame
+
+
+def test_a_table_of_arrow_keeps_its_names():
+    frame = pd.DataFrame({"x": [1.0, 2.0, 4.0], "level": ["a", "b", "a"]})
+    table = TableEncoder().fit(ArrowTable(frame))
+    np.testing.assert_array_equal(
+        table.transform(ArrowTable(frame)), TableEncoder().fit_transform(frame)
+    )
+    with pytest.raises(ValueError, match="same order"):
+        table.transform(ArrowTable(frame[["level", "x"]]))
