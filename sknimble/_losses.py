@@ -33,7 +33,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import gen_batches
 
-LINEAR_ROUNDS = 5  # ridge regressions that a robust linear start takes
+LINEAR_ROUNDS = 12  # ridge regressions that a robust linear start takes
 BLOCK_ROWS = 2**16  # scored at a time, in double precision
 TINY = float(np.finfo(np.float32).eps)
 SCORING_ROUNDS = 10  # those of a linear start with a log link
@@ -378,7 +378,8 @@ class _LogLink:
         """Improve a coefficient vector and an intercept by Fisher scoring, halving bad steps.
 
         Every step is a ridge regression of a working target. McCullagh and Nelder,
-        "Generalized linear models", section 2.5.
+        "Generalized linear models", section 2.5. scikit-learn's solvers find the same, but in ten
+        times the time (lbfgs), or with warnings on wide tables and heavy tails (both).
         """
         lowest = _mean_loss(self, np.full_like(target, best[1]), target, weight)
         for _ in range(SCORING_ROUNDS):
@@ -560,9 +561,7 @@ def _median_and_scale(values, weight):
 
 def _weighted_median(values, weight):
     """Return the smallest value with at least half of the weight at or below it."""
-    order = np.argsort(values)
-    below = np.cumsum(weight[order])
-    return values[order[np.searchsorted(below, 0.5 * below[-1])]]
+    return np.quantile(values, 0.5, weights=weight, method="inverted_cdf")
 
 
 def _spread(coef, intercept, present, n_classes):

@@ -5,8 +5,9 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize
 from scipy.special import expit, softmax
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, Ridge
 
 from sknimble import _losses
 from sknimble._calibration import smoothed
@@ -314,6 +315,50 @@ def test_the_linear_start_of_squared_error_is_ridge():
     ridge = Ridge().fit(X, loss.encode(y[:, None])[:, 0], sample_weight=weight)
     np.testing.assert_allclose(np.ravel(coef), ridge.coef_, rtol=1e-10)
     np.testing.assert_allclose(intercept, ridge.intercept_, atol=1e-12)
+
+
+def objective(loss, X, target, weight, coef, intercept, penalty=1.0):
+    """Return what a linear start is the least of."""
+    raw = X @ coef.T + intercept
+    decay = 0.5 * penalty * (coef**2).sum() / weight.sum()
+    return mean_loss(loss, raw, target, weight) + decay
+
+
+@pytest.mark.parametrize("penalty", [1.0, 100.0])
+@pytest.mark.parametrize("name, Model", [("Poisson", PoissonRegressor), ("Gamma", GammaRegressor)])
+def test_the_linear_start_of_a_log_link_is_a_generalised_linear_model(name, Model, penalty):
+    X, score, weight = linear_data()
+    X, y = np.c_[X, 3.0 * X[:, 0] ** 2], np.exp(2.0 * score)
+    y = y if name == "Gamma" else np.round(y)
+    loss = LOSSES[name]().fit(y[:, None], weight)
+    target = loss.encode(y[:, None])
+    found = loss.fit_linear(X.copy(), target, weight, penalty)
+    model = Model(alpha=penalty / weight.sum(), tol=1e-9, max_iter=10_000)
+    model.fit(X, target[:, 0], sample_weight=weight)
+    best = objective(loss, X, target, weight, model.coef_[None], model.intercept_, penalty)
+    # within 0.1 %, or better: scikit-learn's own search may end early
+    assert objective(loss, X, target, weight, *found, penalty) < 1.001 * best
+    np.testing.assert_allclose(found[0][0], model.coef_, atol=0.05 * abs(model.coef_).max())
+
+
+@pytest.mark.parametrize("name", ["AbsoluteError", "Huber", "Quantile"])
+def test_the_linear_start_of_a_robust_loss_is_nearly_the_best(name):
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(600, 3)), rng.integers(1, 4, 600).astype(float)
+    y = (X @ [1.0, -2.0, 0.5] + rng.standard_t(2, 600) * (1.0 + (X[:, 0] > 0)))[:, None]
+    loss = (Quantile(0.8) if name == "Quantile" else LOSSES[name]()).fit(y, weight)
+    target = loss.encode(y)
+    coef, intercept = loss.fit_linear(X.copy(), target, weight)
+
+    def lost(flat):
+        return objective(loss, X, target, weight, flat[None, :3], flat[3:], 0.0)
+
+    best = minimize(
+        lost, np.r_[coef[0], intercept], method="Nelder-Mead", options={"maxiter": 2000}
+    )
+    assert lost(np.r_[coef[0], intercept]) < 1.01 * best.fun
+    for shift in (-0.05, 0.05):  # the intercept is exact
+        assert lost(np.r_[coef[0], intercept + shift]) > lost(np.r_[coef[0], intercept])
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
