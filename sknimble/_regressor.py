@@ -310,7 +310,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         networks = self._as_published(judged)
         try:
             if validation is not None:
-                everything = np.ones((1, len(validation[1])), dtype=bool)
+                everything = np.ones((len(networks), len(validation[1])), dtype=bool)
                 self._noise = self._learn_noise(networks, *validation, everything)
             elif self._held_out_of is not None:
                 held_out = self._hold_out(rows[1], begin=False)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_friedman1
 
+from sknimble import NimbleRegressor
 from sknimble._noise import MOST_BINS, ROWS_PER_BIN, learn_noise, noise_at
 
 
@@ -50,3 +52,18 @@ def test_a_constant_prediction_has_one_noise():
     excess = np.arange(100.0)[:, None]
     noise = learn_noise(np.ones((100, 1)), excess, np.ones(100))
     assert np.isfinite(noise_at(noise, np.ones((3, 1)))).all()
+
+
+def test_where_networks_differ_their_variance_is_no_noise(monkeypatch):
+    # Networks that say 0 and 2 have a variance of 1: a square error of 4 is a noise of 3.
+    model = NimbleRegressor(n_estimators=2, random_state=0).fit(*make_friedman1(100, 5))
+    monkeypatch.setattr(model, "_decoded", lambda raws: np.stack(raws))
+    monkeypatch.setattr(
+        "sknimble._regressor.predict_batches",
+        lambda networks, n, read, combine: combine([np.full((n, 1), m) for m in networks]),
+    )
+    held_out = np.repeat([[True, False], [False, True]], 50, axis=1)
+    for far, noise in ((2.0, 3.0), (1.0, 0.0)):
+        target = np.repeat([0.0 + far, 2.0 - far], 50)[:, None]
+        found = model._learn_noise([0.0, 2.0], np.ones((100, 1)), target, np.ones(100), held_out)
+        np.testing.assert_allclose(noise_at(found, np.ones((1, 1))), noise)

@@ -417,6 +417,8 @@ def test_the_best_mean_score_is_chosen():
 def test_within_one_standard_error_the_highest_price_is_chosen():
     # 0.8 is the best mean, its standard error 0.2: 0.7 is within, 0.2 is not.
     assert choose(SCORES, "one_se") == 1
+    # 0.8 again: of two folds the deviation is 0.28, which 0.55 would be within
+    assert choose(np.vstack([[0.3, 0.8], SCORES]), "one_se") == 2
     assert choose(SCORES[:, :1], "one_se") == 3  # one fold has no standard error
 
 

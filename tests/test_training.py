@@ -5,7 +5,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import make_friedman1
 
+from sknimble import NimbleRegressor
 from sknimble._losses import CrossEntropy, SquaredError
 from sknimble._optimizer import average_decay
 from sknimble._predictor import FittedNetwork
@@ -457,3 +459,12 @@ def test_the_number_of_threads_is_never_raised():
     before = torch.get_num_threads()
     with at_most_threads(before + 7):
         assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n", [205, 206])
+@pytest.mark.parametrize("loss", ["gamma", "poisson", "squared_error"])
+def test_folds_of_different_length_are_judged_by_their_rows_alone(loss, n):
+    X, y = make_friedman1(n, 5, noise=0.5, random_state=0)
+    model = NimbleRegressor(loss=loss, random_state=0).fit(X, np.exp(0.1 * y))
+    assert np.isfinite([record.validation_loss for record in model.history_]).any()
+    assert model.score(X, np.exp(0.1 * y)) > 0.7
