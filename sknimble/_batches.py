@@ -154,11 +154,17 @@ class Batches:
         ------
         Rows
         """
-        if self.n_batches == 1:
-            yield self._all_rows()
+        if self.n_batches > 1:
+            yield from self._batches_of(self._orders(rng.randint(np.iinfo(np.int32).max)))
             return
-        orders = self._orders(rng.randint(np.iinfo(np.int32).max))
-        yield from self._shared(*orders[0]) if len(orders) == 1 else self._separate(orders)
+        if self._whole is None:
+            own = [self.own[group] for group in self.groups]
+            self._whole = next(self._batches_of([(one, np.arange(len(one))) for one in own]))
+        yield self._whole
+
+    def _batches_of(self, orders):
+        """Return the batches of one pass through the rows of each group, in this order."""
+        return self._shared(*orders[0]) if len(orders) == 1 else self._separate(orders)
 
     def _orders(self, seed):
         """Return the rows of each group, and a random order that depends on their number alone."""
@@ -177,38 +183,6 @@ class Batches:
             target if target.dim() == 2 else target[group],
             None if weight is None else weight[group][None],
         )
-
-    # ---------------------------------------------------------------- all rows at once
-    def _all_rows(self):
-        """Return one batch of all rows; if they are many, those of other groups weigh nothing."""
-        if self._whole is None:
-            own = [self.own[group] for group in self.groups]
-            if len(own) == 1:
-                self._whole = self._weighed(self._rows_of(self.groups[0]), own[0])
-            elif max(map(len, own)) * len(self.group) <= SLAB_ROWS:
-                orders = [(one, np.arange(len(one))) for one in own]
-                self._whole = next(self._separate(orders))
-            else:
-                parts = [
-                    self._weighed(self._rows_of(group), rows)
-                    for group, rows in zip(self.groups, own, strict=True)
-                ]
-                slot = torch.as_tensor(self.slot)
-                self._whole = Rows(
-                    self.rows.X,
-                    torch.stack([part.target for part in parts])[slot],
-                    torch.stack([part.weight for part in parts])[slot, torch.arange(len(slot))],
-                )
-        return self._whole.ready()
-
-    def _weighed(self, rows, own):
-        """Return all rows, with weights for every network that are zero except for own rows."""
-        weight = self._equal_weights(len(own))
-        if len(own) < len(rows):
-            present = torch.zeros(len(rows)).to(rows.target)
-            present[own] = 1.0
-            weight = weight[:, :1] * present
-        return Rows(rows.X, rows.target, weight if rows.weight is None else weight * rows.weight)
 
     # ---------------------------------------------------------------- the same rows for all
     def _shared(self, own, order):

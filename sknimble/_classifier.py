@@ -1,6 +1,6 @@
 """NimbleClassifier: one label per row, or several."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from scipy import sparse
@@ -216,7 +216,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         try:
             assert_all_finite(y, input_name=name)
             if str(getattr(y, "dtype", None)).lower() == "object":
-                y = _narrowed(y, name)
+                _check_objects(y, name)
             check_classification_targets(y)
             kind = type_of_target(y, input_name=name)
         except TypeError as error:
@@ -415,16 +415,19 @@ def _log_mean(logs):
     return logsumexp(logs, axis=0) - np.log(len(logs))
 
 
-def _narrowed(y, name):
-    """Return objects as an array; booleans and integers, which nobody would know, as such."""
-    y = np.asarray(y)
-    labels = y.ravel().tolist()
+def _check_objects(y, name):
+    """Raise for labels that are objects of which scikit-learn would not say what is wrong."""
+    labels = np.ravel(y).tolist()
     if any(label is None for label in labels):
         raise ValueError(f"{name} must hold labels, and some are missing (None)")
     if len({isinstance(label, str) for label in labels}) > 1:
         raise TypeError("some are str and some are not")
-    whole = all(isinstance(label, Integral | np.bool_) for label in labels)
-    return np.array(y.tolist()) if whole else y
+    kinds = sorted({type(label).__name__ for label in labels})
+    if not {"str", "float"} & set(kinds):
+        raise ValueError(
+            f"Unknown label type: {name} holds objects of type {', '.join(kinds)}. Convert them "
+            "to an array of str, int or bool"
+        )
 
 
 def _class_factors(class_weight, y, classes, weight):

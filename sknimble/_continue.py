@@ -54,8 +54,6 @@ class Progress:
     networks : list of NetworkProgress
     step : int
         Steps made so far.
-    utility_weight : float
-        What the moving sums of the utility are divided by.
     rng_state : tuple
         Of the generator that shuffles rows, as `numpy.random.RandomState.get_state` returns it.
     earlier : EarlierRows or None
@@ -64,7 +62,6 @@ class Progress:
 
     networks: list
     step: int
-    utility_weight: float
     rng_state: tuple
     earlier: object = None
 

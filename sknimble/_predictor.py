@@ -68,11 +68,11 @@ class FittedNetwork:
             for bias, weights in zip(arrays[1:depth], arrays[depth + 1 : -1], strict=True)
         ]
         linear, output = (state.sharpness * path for path in (arrays[0], arrays[-1][:, :k]))
-        return cls(linear, arrays[depth][:k].copy(), hidden if k else [], output, activation)
+        return cls(linear, arrays[depth][:k].copy(), hidden, output, activation)
 
     def __getstate__(self):
         # All weights in one array: a file spends more on an array than on its numbers.
-        arrays = self.arrays(1 + len(self.hidden))
+        arrays = self.arrays()
         shapes = np.array([array.shape for array in arrays])
         flat = np.concatenate([array.ravel() for array in arrays])
         return {"flat": flat, "shapes": shapes, "activation": self.activation}
@@ -88,10 +88,9 @@ class FittedNetwork:
             activation=state["activation"],
         )  # fmt: skip
 
-    def arrays(self, depth):
-        """Return the arrays of a learner of this depth, as `from_state` takes them."""
-        hidden = self.hidden or [np.empty((0, 1), self.linear.dtype)] * (depth - 1)
-        biases, weights = [h[:, -1:] for h in hidden], [h[:, :-1] for h in hidden]
+    def arrays(self):
+        """Return the arrays of a learner, as `from_state` takes them."""
+        biases, weights = [h[:, -1:] for h in self.hidden], [h[:, :-1] for h in self.hidden]
         return (self.linear, *biases, self.first, *weights, self.output)
 
     @property
@@ -109,7 +108,7 @@ class FittedNetwork:
         k = n_hidden
         hidden = [np.concatenate([h[:k, :k], h[:k, -1:]], axis=1) for h in self.hidden]
         return FittedNetwork(
-            self.linear, self.first[:k], hidden if k else [], self.output[:, :k], self.activation
+            self.linear, self.first[:k], hidden, self.output[:, :k], self.activation
         )
 
     def raw(self, X):

@@ -46,16 +46,11 @@ class Schedule:
     anneal : bool
         False has the rate fall slowly for ever, so that training can be continued later.
     finishes : ndarray of bool, shape (K,), or None
-        Whether a network has the rows to finish on; None if none has.
-
-    Attributes
-    ----------
-    finishing : ndarray of bool, shape (K,)
-        Which networks do; they are not watched any more.
+        Whether a network, a watched one, has the rows to finish on; None if none has.
     """
 
     _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step", "anneal_start",
-                    "anneal_steps", "anneal_from", "finishes", "finishing")  # fmt: skip
+                    "anneal_steps", "anneal_from", "finishes")  # fmt: skip
 
     def __init__(
         self, watched, epoch_steps, max_iter, patience, tol, anneal=True, finishes=None
@@ -73,7 +68,6 @@ class Schedule:
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
         self.anneal_from = np.full(k, np.inf)  # the best objective when the anneal began
         self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes
-        self.finishing = np.zeros(k, dtype=bool)
 
     def begin_at(self, step):
         """Go on after so many steps: limits and patience count from here."""
@@ -96,6 +90,11 @@ class Schedule:
     def is_steady(self, step):
         """Tell whether no rate changes before the next `turn`."""
         return self.anneal and step >= WARM_UP and not self.settled.any()
+
+    @property
+    def finishing(self):
+        """Tell which networks finish, a bool array: they are not watched any more."""
+        return self.finishes & ~self.watched
 
     @property
     def settled(self):
@@ -140,10 +139,9 @@ class Schedule:
         """Let those finish that may, are done and have time; return which."""
         length = max(ANNEAL_STEPS, FINISH_SHARE * step, self.epoch_steps)
         learnt = self.best_step > self.first_step
-        starting = self.finishes & ~self.finishing & learnt & self.finished(step)
+        starting = self.finishes & self.watched & learnt & self.finished(step)
         starting &= step + length < self.limit
         self.anneal_start[starting], self.anneal_steps[starting] = step, length
-        self.finishing |= starting
         self.watched &= ~starting
         return starting
 

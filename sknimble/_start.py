@@ -114,7 +114,7 @@ def start_training(
     )  # fmt: skip
     if published is not None:
         states = zip(published, networks.size.tolist(), strict=True)
-        states = [NetworkState(network.arrays(depth), size) for network, size in states]
+        states = [NetworkState(network.arrays(), size) for network, size in states]
         training.resume(states, progress, epoch)
     return training
 

@@ -94,7 +94,7 @@ class Training:
     """
 
     _PER_NETWORK = (
-        "members", "size_penalty", "learning_rate", "scale", "utility", "data_loss", "sharpness"
+        "members", "size_penalty", "learning_rate", "utility", "data_loss", "sharpness"
     )  # fmt: skip
 
     def __init__(
@@ -110,8 +110,8 @@ class Training:
         self.weight_decay, self.rng = weight_decay, rng
         self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
         self.normaliser = normaliser
-        self.scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
-        self.all_batches = self.batches = Batches(train, groups, batch_size, self.scale)
+        scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
+        self.all_batches = self.batches = Batches(train, groups, batch_size, scale)
         self.all_judges = self.judges = Judges(judging)
         watched = np.isin(np.arange(k), [m for members, _ in judging for m in members])
         self.schedule = Schedule(
@@ -120,7 +120,7 @@ class Training:
         )  # fmt: skip
         self.members, self.results, self.judged, self.left = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
-        self.utility, self.utility_weight = np.zeros(k), 0.0
+        self.utility = np.zeros(k)
         self.data_loss, self.unmeasured = np.full(k, np.nan), True
         self.sharpness = np.ones(k)
         self.limited = False
@@ -130,6 +130,11 @@ class Training:
     def train(self):
         """The rows of all groups; their weights only where not all are equal."""
         return self.all_batches.rows
+
+    @property
+    def utility_weight(self):
+        """What the moving sums of the utility, of one measurement a cycle, are divided by."""
+        return 1.0 - SIZE_MEMORY ** -(-self.step // CYCLE)
 
     # ---------------------------------------------------------------- stop and go on
     def stop(self):
@@ -148,7 +153,7 @@ class Training:
             return None
         networks = [self.left[member] for member in sorted(self.left)]
         rng_state = self.rng.get_state()
-        return Progress(networks, self.step, self.utility_weight, rng_state)
+        return Progress(networks, self.step, rng_state)
 
     def resume(self, states, progress, epoch):
         """Go on from published states, the first candidates, and from the progress behind them.
@@ -170,7 +175,6 @@ class Training:
             for member, past in enumerate(progress.networks):
                 self.networks.restore(member, past.size, past.average_size, past.end, past.buffers)
                 self.utility[member], self.data_loss[member] = past.utility, past.data_loss
-            self.utility_weight = progress.utility_weight
             self.rng.set_state(progress.rng_state)
         self.networks.follow_size()
         self._aim()
@@ -269,7 +273,6 @@ class Training:
         seen = map(utility, *losses, self.networks.size.tolist(), self.networks.end.tolist())
         memory = zip(self.utility.tolist(), seen, strict=True)
         self.utility = np.array([SIZE_MEMORY * u + (1.0 - SIZE_MEMORY) * new for u, new in memory])
-        self.utility_weight = SIZE_MEMORY * self.utility_weight + (1.0 - SIZE_MEMORY)
 
     def _resize(self):
         """Move N of the networks that explore down the gradient of J."""
@@ -302,7 +305,7 @@ class Training:
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.average_size))
         for here, rows in self.judges:
-            everyone, scale = len(here) == len(losses), self.scale[here]
+            everyone, scale = len(here) == len(losses), self.batches.scale[here]
             average = networks.average if everyone else networks.average.of(here)
             own_gates = gates if everyone or gates is None else gates[here]
             weight = rows.averaging(scale)

@@ -191,6 +191,10 @@ CASES = {
         lambda: classify(np.arange(80).reshape(40, 2) % 2 + 1),
         "indicator matrix, one column of 0 and 1",
     ),
+    "labels that are objects": (
+        lambda: classify(objects(True, False)),
+        "Unknown label type: y holds objects of type bool. Convert",
+    ),
     "labels of two types": (lambda: classify(objects("a", 1)), "y must hold labels of one type"),
     # ---- weights
     "too few weights": (

@@ -117,8 +117,6 @@ LABELS = {
     "str": ["no", "yes"],
     "unicode": np.array(["nein", "größe"]),
     "object": np.array(["no", "yes"], dtype=object),
-    "object booleans": np.array([False, True], dtype=object),
-    "object integers": np.array([-3, 4], dtype=object),
     "bool": [False, True],
     "bool array": np.array([False, True]),
     "small integers": np.array([-1, 1], dtype=np.int8),

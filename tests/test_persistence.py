@@ -166,7 +166,7 @@ def test_numpy_predicts_what_torch_does(fit):
     Z = model._table.encode(X)
     rows = torch.as_tensor(np.column_stack([Z, np.ones(len(Z))]))
     for network in model._networks:
-        linear, bias, first, hidden, output = (torch.tensor(a)[None] for a in network.arrays(2))
+        linear, bias, first, hidden, output = (torch.tensor(a)[None] for a in network.arrays())
         weights = Parameters(linear, (bias,), first, (hidden,), output)
         raw, _ = forward(weights, rows, None, network.activation)
         np.testing.assert_allclose(network.raw(Z), raw[0].T.numpy(), rtol=0, atol=1e-12)

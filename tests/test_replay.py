@@ -47,7 +47,7 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
     for repeat in range(100):
         kept = None
         for part in np.array_split(np.arange(1000), 10):
-            progress = Progress([], 100 * repeat + step, 1.0, (), kept)
+            progress = Progress([], 100 * repeat + step, (), kept)
             piece = kind(Z[part]), Z[part], np.ones(len(part))
             rows, _, kept = _replay.replay(piece, progress)
             step += 1
