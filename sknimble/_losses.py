@@ -14,8 +14,10 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model, for a ridge
                       penalty of 1 or any other; X is not what it was after that
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
-``link``              name of what `decode` does, for exports: "range", "exponential",
-                      "sigmoid" or "softmax"
+``link``              name of what `decode` does, for exports: "range" (which reads
+                      ``location_``, ``scale_`` and ``range_``), "exponential" (``mean_``,
+                      ``low_`` and ``high_``), "sigmoid" or "softmax"
+``n_outputs_``        raw outputs of a network, o
 ``least``             no baseline counts as less than this: it leaves nothing to explain
 ``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
 ``finishes``          whether networks may learn from the rows that judged them, in the end: not

@@ -144,8 +144,8 @@ def utility(loss_at_size, loss_at_end, size, end):
     Returns
     -------
     float
-        ``(L(w, N) - L(w, N + W)) / W``; 0 where the window is empty, that is at
-        ``max_size``.
+        ``(L(w, N) - L(w, N + W)) / W``; 0 where the window is empty: at
+        ``max_size``, and where N has settled.
     """
     return (loss_at_size - loss_at_end) / (end - size) if end > size else 0.0
 

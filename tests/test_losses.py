@@ -129,9 +129,9 @@ def test_loss_is_convex_in_the_raw_output(name):
     assert (middle <= (loss.value(a, target) + loss.value(b, target)) / 2 + 1e-12).all()
 
 
-def test_squared_error_is_the_mean_square_over_outputs():
-    raw, target = torch.tensor([[[1.0], [3.0]]]), torch.tensor([[0.0], [1.0]])
-    assert SquaredError().value(raw, target).item() == pytest.approx((1 + 4) / 2)
+def test_squared_error_is_half_the_sum_of_squares_over_outputs():
+    raw, target = torch.tensor([[[1.0], [3.0], [0.0]]]), torch.tensor([[0.0], [1.0], [0.5]])
+    assert SquaredError().value(raw, target).item() == pytest.approx((1 + 4 + 0.25) / 2)
 
 
 def test_binary_cross_entropy_is_the_log_loss():
