@@ -181,7 +181,7 @@ class SquaredError(_InRange):
         return model.coef_.reshape(target.shape[1], -1), np.ravel(model.intercept_)
 
 
-class _Robust(_InRange):
+class _SmoothPinball(_InRange):
     """Mean over outputs of a function of the error e: quadratic near 0, linear beyond, tilted.
 
     With delta > 0 and a level q between 0 and 1 it is ``h(e) / 2 + (1/2 - q) e``, where
@@ -257,11 +257,11 @@ class _Robust(_InRange):
         return coef, self.baseline(target - X @ coef.T, weight)
 
 
-class AbsoluteError(_Robust):
+class AbsoluteError(_SmoothPinball):
     """Half the absolute error, its kink smoothed over 0.02 robust scales of the target."""
 
 
-class Huber(_Robust):
+class Huber(_SmoothPinball):
     """Squared error up to delta, half a robust scale of the target, absolute error beyond.
 
     That is Huber's 1.35 robust scales of the errors of a model that explains 86 % of a normal
@@ -271,7 +271,7 @@ class Huber(_Robust):
     delta = 0.5
 
 
-class Quantile(_Robust):
+class Quantile(_SmoothPinball):
     """Pinball loss: one level for every output, or several levels of a single output.
 
     Several levels never cross: `decode` sorts them, which can only lower their loss.

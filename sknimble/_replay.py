@@ -79,12 +79,9 @@ def replay(piece, progress):
         shuffled = replace(progress.earlier, key=rng.random(len(progress.earlier.key)))
         rows = rows.joined(shuffled.smallest(REPLAYED_ROWS * n))
         seen = seen.joined(progress.earlier)
-    n_passes, cells = passes_over(len(rows.key), n, step), Z.nnz if sp.issparse(Z) else Z.size
-    return (
-        (rows.Z, rows.target, rows.weight),
-        n_passes,
-        seen.smallest(KEPT_CELLS * n // max(cells, 1)),
-    )
+    cells = Z.nnz if sp.issparse(Z) else Z.size
+    kept = seen.smallest(KEPT_CELLS * n // max(cells, 1))
+    return (rows.Z, rows.target, rows.weight), passes_over(len(rows.key), n, step), kept
 
 
 def passes_over(n_rows, n_new, step):
