@@ -559,7 +559,7 @@ class GrowableNetworks:
     def restore(self, member, size, average_size, end, snapshot):
         """Put a `snapshot` back, with its N, its average and N + W: as if never interrupted."""
         self.size[member] = min(size, self.max_size)  # which may have been lowered since
-        self.average_size[member], self.end[member] = min(average_size, self.max_size), end
+        self.average_size[member], self.end[member] = average_size, end
         self.reserve(_room(self.end))
         shapes = _shapes(1, end, self.n_inputs, self.n_outputs, self.depth)
         cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]

@@ -44,8 +44,10 @@ class EarlierRows:
         return EarlierRows(*map(_stack, pairs))
 
     def smallest(self, n):
-        """Return the n rows of the smallest keys."""
-        rows = np.argsort(self.key)[:n]
+        """Return the n rows of the smallest keys, or all if there are no more."""
+        if n >= len(self.key):
+            return self
+        rows = np.argpartition(self.key, n)[:n]
         return EarlierRows(*(getattr(self, one.name)[rows] for one in fields(self)))
 
 

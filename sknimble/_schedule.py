@@ -60,7 +60,7 @@ class Schedule:
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
         self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
-        fixed = min(limit, max(FIXED_STEPS, epoch_steps)) if anneal else limit
+        fixed = min(limit, FIXED_STEPS) if anneal else limit
         self.limit = np.where(watched, limit, fixed)
         self.best, self.best_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.mark, self.mark_step = np.full(k, np.inf), np.zeros(k, dtype=int)
@@ -70,7 +70,7 @@ class Schedule:
         self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes
 
     def begin_at(self, step):
-        """Go on after so many steps: limits and patience count from here."""
+        """Go on after so many steps: limits and steps without improvement count from here."""
         for name in ("limit", "best_step", "mark_step", "first_step"):
             setattr(self, name, getattr(self, name) + step)
 

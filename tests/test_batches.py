@@ -145,6 +145,14 @@ def test_a_network_that_finishes_meets_all_its_rows_in_as_many_batches(
             np.testing.assert_array_equal(np.sort(found[0]), expected)
 
 
+def test_rows_to_finish_on_do_not_make_batches_smaller_before():
+    rows = make_rows(np.concatenate([folds(3), np.ones((1, N))]))  # 40 rows each, and all 60
+    batches = batches_of(rows, 20, np.ones(3), [[0, 1, 2], [3, 3, 3]])
+    assert batches.n_batches == 2
+    for batch in batches.epoch(np.random.RandomState(0)):
+        assert (batch.weight > 0).sum(dim=1).tolist() == [20, 20, 20]
+
+
 def test_weights_average_over_the_rows_of_a_batch():
     for weight in (None, folds(3)[:2], 3.0 * folds(2)):
         for batch_size in (N, 16):

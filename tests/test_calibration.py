@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
 from sklearn.datasets import make_blobs, make_classification
 from sklearn.metrics import log_loss
+from test_training import start
 
 from sknimble import NimbleClassifier
 from sknimble._calibration import DOUBT, HALVINGS, HIGHEST, LOWEST, best_sharpness, smoothed
@@ -95,6 +96,21 @@ def test_no_other_temperature_is_better_on_the_rows_that_judged():
     best = minimize_scalar(total, bounds=(-1, 1), method="bounded")
     assert abs(best.x) <= 2 * WITHIN
     assert total(0.0) <= 1.001 * best.fun
+
+
+def test_the_rows_that_judge_another_network_have_no_say():
+    X, labels = noisy(300)
+    y = np.eye(3)[labels]
+    loss = CrossEntropy().fit(y, np.ones(300))
+    held_out = np.arange(300) < np.array([[9], [150]])  # nine rows leave it near 1
+
+    def sharpness(*members):
+        rows = held_out[list(members)]
+        training = start((X, y), loss=loss, held_out=rows, sizes=[8.0] * len(members), max_iter=1)
+        next(training.epochs())
+        return [training.results[number].sharpness for number in range(len(members))]
+
+    np.testing.assert_allclose(sharpness(0, 1), [*sharpness(0), *sharpness(1)], rtol=1e-9)
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from sklearn.datasets import make_friedman1
 
 import sknimble._late as late
@@ -97,6 +98,12 @@ def test_only_large_matrices_are_late(table, monkeypatch):
     assert isinstance(encode_early_or_late(encoder, X), np.ndarray)
     monkeypatch.setattr(late, "LATE_CELLS", len(X) * encoder.n_features_out_)
     assert isinstance(encode_early_or_late(encoder, X), LateMatrix)
+
+
+def test_a_sparse_table_is_never_late(monkeypatch):
+    monkeypatch.setattr(late, "LATE_CELLS", 1)
+    X = sp.random_array((50, 4), density=0.2, rng=np.random.default_rng(0), format="csr")
+    assert sp.issparse(encode_early_or_late(TableEncoder().fit(X), X))
 
 
 @pytest.mark.parametrize("n_estimators", [1, 3])

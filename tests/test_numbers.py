@@ -32,6 +32,23 @@ def test_noise_asks_for_nothing():
         assert pieces(X, y) == [4] * 20 + [0] * 20
 
 
+def test_noise_of_few_rows_asks_for_nothing_either():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(400, 50))
+    assert pieces(X, rng.standard_normal(400)) == [4] * 50
+
+
+def test_few_rows_are_enough_to_see_a_wave_in_as_much_noise():
+    # Bins of fewer than four rows would see it in a fifth of the tables.
+    found = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        X = rng.uniform(size=(200, 2))
+        y = np.sin(25 * X[:, 0]) + rng.standard_normal(200)
+        found += pieces(X, y)[0] > pieces(X, None)[0]
+    assert found > 15
+
+
 def test_a_column_of_few_values_has_a_piece_between_any_two_if_y_asks_for_them():
     rng = np.random.default_rng(0)
     X = rng.integers(0, 7, (500, 2))
@@ -121,6 +138,13 @@ def test_extreme_numbers_do_not_disturb():
 def test_a_long_table_asks_some_of_its_rows():
     X = two_columns(100_000)
     assert pieces(X, np.sin(60 * X[:, 0])) == [32, 4]
+
+
+def test_the_rows_asked_are_spread_over_the_table():
+    X = two_columns(100_000)
+    X = X[np.argsort(X[:, 0])]
+    late = np.where(X[:, 0] > 0.5, np.sin(60 * X[:, 0]), 0.0)
+    assert pieces(X, late) == [32, 4]
 
 
 def test_y_of_another_length_is_refused():

@@ -111,6 +111,50 @@ def test_balanced_classes_are_balanced_in_every_fold():
     np.testing.assert_allclose(path.scores, expected, rtol=1e-7)
 
 
+def test_a_fold_of_all_rows_is_a_fit_even_with_class_weights():
+    X, y = table(NimbleClassifier)
+    everything = [(np.arange(120), np.arange(120))]
+    estimator = NimbleClassifier(**SHORT, class_weight={0: 1, 1: 1, 2: 20})
+    options = {"cv": everything, "scoring": "neg_log_loss"}
+    path = nimble_path(X, y, estimator=estimator, size_penalties=[1e-2], **options)
+    expected = grid_scores(estimator, X, y, [1e-2], **options)
+    np.testing.assert_allclose(path.scores, expected, rtol=1e-9)
+
+
+def test_a_fold_takes_steps_of_as_many_rows_as_a_fit_to_it():
+    X, y = table(NimbleRegressor, 1280, n_blocks=2)  # 40 rows a step, of 640
+    estimator = NimbleRegressor(**SHORT | {"max_iter": 2}, early_stopping=False)
+    options = {"cv": KFold(2)}
+    path = nimble_path(X, y, estimator=estimator, size_penalties=[1e-3], **options)
+    expected = grid_scores(estimator, X, y, [1e-3], **options)
+    np.testing.assert_allclose(path.scores, expected, rtol=1e-7)
+
+
+def test_losses_of_a_fold_are_shares_of_what_its_own_constant_loses():
+    # X says nothing of y. Half of one fold's rows are in class 1, and a tenth of the other's.
+    X = np.where(np.arange(200) % 2, 1.0, -1.0)[:, None]
+    y = np.repeat([0, 1, 0, 1], [50, 50, 90, 10])
+    folds = [(rows, rows) for rows in (np.arange(100), np.arange(100, 200))]
+    slow = {"learning_rate_init": 1e-9, "early_stopping": False}  # it stays the constant
+    path = nimble_path(
+        X, y, estimator=NimbleClassifier(**SHORT, **slow), size_penalties=[1e-3], cv=folds,
+        scoring=lambda model, X, y: model.prefix_losses(X, y)[0],
+    )  # fmt: skip
+    np.testing.assert_allclose(path.scores, 1.0, atol=1e-3)
+
+
+def test_the_order_of_folds_makes_no_difference():
+    X, y = table(NimbleRegressor)
+    folds = [(np.flatnonzero(y < 1.0), np.arange(20)), (np.arange(20, 120), np.arange(20))]
+    model = NimbleRegressor(**SHORT, loss="poisson", early_stopping=False)
+    one, other = (
+        nimble_path(X, np.exp(2 * y), estimator=model, size_penalties=2, cv=cv)
+        for cv in (folds, folds[::-1])
+    )
+    np.testing.assert_allclose(one.size_penalties, other.size_penalties, rtol=1e-9)
+    np.testing.assert_allclose(one.scores, other.scores[:, ::-1], rtol=1e-6)
+
+
 @every_estimator
 def test_on_any_table_scores_are_close_to_those_of_a_grid_search(Estimator):
     X, y = table(Estimator, 300)
@@ -384,6 +428,17 @@ def test_an_automatic_grid_begins_where_no_neuron_pays(size_penalties, n_penalti
     assert path.size_penalties[0] == pytest.approx(1000 * path.size_penalties[-1])
     assert (path.sizes[0] == 0).all()
     assert (path.sizes[-1] > 0).all()
+
+
+@pytest.mark.parametrize("max_size, n_first", [(512, 8), (3, 3)])
+def test_an_automatic_grid_begins_where_the_first_neurons_would_have_to_explain_all(
+    max_size, n_first
+):
+    X = np.random.default_rng(0).uniform(size=(60, 1))
+    X = np.stack([X, -X], axis=1).reshape(-1, 1)  # of whose squares a line explains nothing
+    model = NimbleRegressor(**SHORT | {"max_iter": 1}, max_size=max_size, initial_size=0)
+    path = nimble_path(X, np.ravel(X**2), estimator=model, size_penalties=2, cv=KFold(2))
+    assert path.size_penalties[0] == pytest.approx(1.0 / n_first)
 
 
 def test_an_automatic_grid_has_no_unit():

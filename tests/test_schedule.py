@@ -20,20 +20,23 @@ STEPS_PER_EPOCH = 10
 LONG = 1000  # epochs
 
 
-def make(watched=(True,), max_iter=LONG, patience=5, tol=0.0, anneal=True, finishes=False):
+def make(
+    watched=(True,), max_iter=LONG, patience=5, tol=0.0, anneal=True, finishes=False,
+    epoch_steps=STEPS_PER_EPOCH,
+):  # fmt: skip
     watched = np.array(watched)
     finishes = np.full(len(watched), finishes)
-    return Schedule(watched, STEPS_PER_EPOCH, max_iter, patience, tol, anneal, finishes)
+    return Schedule(watched, epoch_steps, max_iter, patience, tol, anneal, finishes)
 
 
 def run(schedule, objective):
     """Train to the end; return per network when it went back and ended, and all rates."""
     k = len(schedule.watched)
     back, end, rates = np.full(k, -1), np.full(k, -1), []
-    step = 0
+    step, epoch_steps = 0, schedule.epoch_steps
     while (end < 0).any():
-        rates += [schedule.rate(step + i) for i in range(STEPS_PER_EPOCH)]
-        step += STEPS_PER_EPOCH
+        rates += [schedule.rate(step + i) for i in range(epoch_steps)]
+        step += epoch_steps
         schedule.observe(step, np.where(schedule.watched, objective(step), np.nan))
         back[schedule.turn(step) & (back < 0)] = step
         end[schedule.finished(step) & (end < 0)] = step
@@ -55,6 +58,13 @@ def test_the_rate_warms_up_to_the_full_one():
     assert 0 < rates[0] < 0.5
     assert (np.diff(rates) >= 0).all()
     assert rates[WARM_UP:] == [1.0] * WARM_UP
+
+
+def test_a_rate_that_is_steady_does_not_change():
+    schedule = make()
+    steady = [step for step in range(2 * WARM_UP) if schedule.is_steady(step)]
+    assert steady == list(range(WARM_UP, 2 * WARM_UP))
+    assert all(schedule.rate(step) == schedule.rate(step + 1) for step in steady)
 
 
 @given(last=st.integers(10, 3000), watched=st.booleans())
@@ -88,6 +98,14 @@ def test_a_network_that_improves_goes_on_to_max_iter():
     assert schedule.limited(end[0])[0]
 
 
+@pytest.mark.parametrize("last, cut_short", [(100, False), (200, True)])
+def test_only_what_has_improved_lately_is_cut_short_by_max_iter(last, cut_short):
+    schedule = make(max_iter=30)  # 300 steps, lately: in the last 150
+    _, end, _ = run(schedule, falling_until(last))
+    assert end[0] == 300
+    assert schedule.limited(300)[0] == cut_short
+
+
 @given(last=st.integers(1, 300))
 def test_a_network_that_stops_improving_goes_back_and_anneals(last):
     last *= STEPS_PER_EPOCH
@@ -97,6 +115,42 @@ def test_a_network_that_stops_improving_goes_back_and_anneals(last):
     assert back[0] >= last + PATIENCE_STEPS
     assert back[0] + ANNEAL_STEPS / 2 <= end[0] < LONG * STEPS_PER_EPOCH
     assert not schedule.limited(end[0])[0]
+
+
+def test_patience_grows_with_the_steps_so_far():
+    back, _, _ = run(make(), falling_until(3000))
+    assert back[0] == 4290  # where 0.3 of the steps are 1287, and 1290 went by without improvement
+
+
+@pytest.mark.parametrize("objective, length", [(2.0, 1000), (0.5, 310)])
+def test_scouts_have_longer_to_learn_while_the_linear_model_leads(objective, length):
+    schedule = make()
+    schedule.observe(0, np.array([1.0]))
+    back, _, _ = run(schedule, lambda step: np.array([objective]))
+    assert back[0] == length  # of 0.5, the first epoch was the best: 300 steps from there
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_short_training_anneals_in_its_second_half(watched):
+    _, _, rates = run(make([watched], max_iter=10), falling)
+    np.testing.assert_allclose(rates[40:51, 0], 1.0)
+    np.testing.assert_allclose(rates[50:, 0], 1.0 - np.arange(50) / 50)
+
+
+def test_an_anneal_and_a_finish_last_an_epoch_at_least():
+    schedule = make(epoch_steps=1000, patience=1, max_iter=10, finishes=True)
+    _, _, rates = run(schedule, falling_until(1000))
+    fall = 1.0 - np.arange(1000) / 1000
+    np.testing.assert_allclose(rates[2000:3000, 0], fall)
+    np.testing.assert_allclose(rates[3000:, 0], FINISH_RATE * fall)
+
+
+def test_an_anneal_that_steps_run_out_for_is_not_ended_at_half_its_length():
+    # The best at 360 and 0.4 of that to anneal, 144: it would end at 504, and at half at 432.
+    back, end, rates = run(make(max_iter=50), falling_until(360))
+    assert back[0] == -1
+    assert end[0] == 500
+    assert rates[-1, 0] < 0.05
 
 
 def stairs(paying):
@@ -143,6 +197,17 @@ def test_a_restart_does_not_go_back_to_the_best_nor_pass_max_iter():
     assert turns == 1
     assert step <= LONG * STEPS_PER_EPOCH
     assert not schedule.limited(step)[0] or step == LONG * STEPS_PER_EPOCH
+
+
+@pytest.mark.parametrize("max_iter, again", [(50, False), (60, True)])
+def test_an_anneal_that_paid_is_repeated_only_with_steps_for_a_whole_one(max_iter, again):
+    schedule = make(max_iter=max_iter)
+    for step in range(10, 420, 10):
+        schedule.observe(step, np.array([0.5 if step == 400 else 1.0]))
+        schedule.turn(step)
+    # The first from 310 to 410; another would have 0.4 of 400 steps and end at 570.
+    assert schedule.finished(410)[0] != again
+    assert schedule.rate(410)[0] == float(again)
 
 
 def test_a_later_best_means_a_longer_training():
@@ -270,3 +335,20 @@ def test_a_schedule_begun_later_counts_from_there():
     np.testing.assert_array_equal(later.limit, first.limit + 1000)
     later.observe(1010, np.array([1.0]))
     assert not later.turn(1010 + PATIENCE_STEPS - 10)[0]
+
+
+def test_begun_later_the_first_candidate_leads_for_as_long():
+    schedule = make()
+    schedule.begin_at(500)
+    schedule.observe(500, np.array([1.0]))
+    assert not schedule.turn(1490)[0]
+    assert schedule.turn(1500)[0]
+
+
+def test_begun_later_with_nothing_to_watch_the_anneal_is_as_short():
+    schedule = make([False])
+    schedule.begin_at(5000)
+    for step in range(5010, 5550, 10):
+        schedule.turn(step)
+    # 600 steps, of which the last 100 anneal
+    assert [schedule.rate(step)[0] for step in (5400, 5500, 5550)] == [1.0, 1.0, 0.5]

@@ -119,9 +119,18 @@ def test_the_window_never_ends_sooner_for_a_larger_size(size, rise):
     assert window_end(size + rise, 10_000) >= window_end(size, 10_000)
 
 
+def test_the_window_is_a_quarter_of_the_size_and_four_neurons_more():
+    # 0 + 4, 20 + 5 + 4 and 100 + 25 + 4, rounded up to eights
+    assert [window_end(size, 512) for size in (0.0, 20.0, 100.0)] == [8, 32, 136]
+
+
 # ------------------------------------------------------------------ the utility
 def test_utility_is_the_loss_saved_per_neuron_of_the_window():
     assert utility(0.5, 0.3, 4.0, 8) == pytest.approx(0.05)
+
+
+def test_a_window_of_half_a_neuron_has_a_utility():
+    assert utility(0.5, 0.4, 7.5, 8) == pytest.approx(0.2)
 
 
 def test_utility_at_max_size_is_zero():
@@ -188,6 +197,12 @@ def test_n_ends_where_a_falling_utility_meets_the_price(start, price):
     for _ in range(2000):
         size = next_size(size, 0.05 / (1.0 + size), price, None, **FREE)
     assert size == pytest.approx(min(0.05 / price - 1.0, 512), rel=1e-3)
+
+
+@pytest.mark.parametrize("target, new", [(20.8, 20.4), (19.0, 19.5), (90.0, 21.2)])
+def test_with_a_target_and_no_data_n_goes_half_the_way_or_as_far_as_it_may(target, new):
+    # at most 0.05 of 20 + 4, which is 1.2
+    assert next_size(20.0, 0.0, 1e-3, target, **FREE) == pytest.approx(new)
 
 
 @pytest.mark.parametrize("start", [0.0, 300.0])

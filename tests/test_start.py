@@ -10,6 +10,7 @@ from sknimble import _start
 from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
+from sknimble._predictor import FittedNetwork
 from sknimble._start import check_memory, make_rows, start_linear, start_training, without_units
 
 
@@ -256,6 +257,39 @@ def test_a_constant_target_leaves_nothing_to_learn():
     training = start(X, np.ones_like(y), sizes=(5.0, 8.0))
     assert training.learning_rate.tolist() == [0.0, 0.0]
     assert list(training.epochs())[-1][0].data_loss == 0.0
+
+
+def test_what_losses_were_divided_by_stays_when_rows_are_others():
+    X, y = draw_table()
+    assert start(X, y, normaliser=3.0).normaliser == 3.0
+    assert start(X, np.ones_like(y), normaliser=3.0).normaliser == 3.0
+
+
+def test_a_constant_piece_is_learnt_at_the_full_rate_if_earlier_rows_were_not_constant():
+    X, y = draw_table()
+    assert start(X, np.ones_like(y), normaliser=0.5).learning_rate.tolist() == [5e-3]
+
+
+def test_rows_after_a_constant_piece_are_the_first_with_something_to_explain():
+    X, y = draw_table()
+    constant = start(X, np.ones_like(y)).normaliser
+    # half of a standardised target's variance, which is 1
+    assert start(X, y, normaliser=constant).normaliser == pytest.approx(0.5)
+
+
+# ------------------------------------------------------------------ going on
+def test_the_data_loss_stays_known_until_it_is_measured_anew():
+    X, y = draw_table()
+    # One step an epoch, and every fourth measures: the first, the fifth and the ninth.
+    first = start(X, y, max_iter=5, anneal=False)
+    records = [records[0] for records in first.epochs()]
+    state = first.results[0]
+    network = FittedNetwork.from_state(state, round(state.size), "silu")
+    second = start(
+        X, y, max_iter=1, anneal=False, published=[network], progress=first.progress(), epoch=5,
+        sizes=(state.size,),
+    )  # fmt: skip
+    assert next(second.epochs())[0].data_loss == records[-1].data_loss != records[0].data_loss
 
 
 # ------------------------------------------------------------------ limits
