@@ -34,9 +34,6 @@ _ROWS_ASKED = 2**15  # rows that say whether there should be more pieces
 class Numbers:
     """Columns of numbers: where each is centred, its scale, its gaps and its knots."""
 
-    def __init__(self, names):
-        self.names = names
-
     def fit(self, table, weight, n_knots, target=None):
         """Learn from columns of numbers.
 
@@ -64,7 +61,7 @@ class Numbers:
         n_missing = np.array([np.isnan(column).sum() for column in table.T], dtype=int)
         # an indicator of a column that is always missing would say nothing
         self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
-        self.n_plain = len(self.names) + len(self.incomplete)
+        self.n_plain = len(self.center) + len(self.incomplete)
         self.pieces = _Pieces(self.knots)
         return self
 
@@ -86,7 +83,7 @@ class Numbers:
 
     def expand(self, codes, plain, pieces):
         """Fill the two blocks of a transposed matrix that these columns own."""
-        n = len(self.names)
+        n = len(self.center)
         _squash(codes[:n], out=plain[:n])
         plain[n:] = codes[n:]
         if len(pieces):
@@ -103,17 +100,6 @@ class Numbers:
         knots, lengths = state["knots"]
         vars(self).update(state, knots=np.split(knots, np.cumsum(lengths))[:-1])
         self.pieces = _Pieces(self.knots)
-
-    def output_names(self):
-        """Return the names of the plain columns and those of the pieces."""
-        plain = self.names + [f"{self.names[j]}=<missing>" for j in self.incomplete]
-        columns = zip(self.names, self.center, self.scale, self.knots, strict=True)
-        edges = [(name, center + scale * knots) for name, center, scale, knots in columns
-                 if len(knots)]  # fmt: skip
-        pieces = [
-            f"{name}[{low:.6g}:{high:.6g}]" for name, ends in edges for low, high in pairwise(ends)
-        ]
-        return plain, pieces
 
 
 class _Pieces:

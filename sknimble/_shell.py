@@ -277,7 +277,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         table = TableEncoder(
             categorical_features=self.categorical_features, encoding=self.encoding
         )
-        table.fit(X, target, sample_weight=weight)
+        table.fit(*_rows_that_count(X, target, weight))
         small = X.shape[0] * table.n_features_out_ <= FLOAT64_CELLS
         table.dtype = np.float64 if small and find_device(self.device) == "cpu" else np.float32
         return table

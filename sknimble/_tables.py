@@ -13,13 +13,11 @@ and sort levels by name. Here a row of weight two *is* two rows, to the last bit
 no meaning. Sparse matrices go through `MaxAbsScaler` and stay sparse.
 
 >>> import numpy as np
->>> table = TableEncoder()
->>> table.fit_transform([[1.0, "red"], [2.0, "blue"], [4.0, "red"]]).round(2)
+>>> X = np.array([[1.0, "red"], [2.0, "blue"], [4.0, "red"]], dtype=object)
+>>> TableEncoder().fit(X).encode(X).round(2)
 array([[-0.66,  1.  ,  0.  ],
        [ 0.  ,  0.  ,  1.  ],
        [ 1.26,  1.  ,  0.  ]])
->>> table.feature_names_out_
-['x0', 'x1=red', 'x1=blue']
 """
 
 import datetime
@@ -29,10 +27,9 @@ from decimal import Decimal
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import MaxAbsScaler
-from sklearn.utils import _safe_indexing, check_consistent_length, gen_batches
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import gen_batches
+from sklearn.utils.validation import validate_data
 
 from ._numbers import Numbers
 
@@ -104,7 +101,7 @@ def validate_table(owner, X, *, reset):
     return validate_data(owner, array, reset=reset, dtype=None, ensure_all_finite=False)
 
 
-class TableEncoder(TransformerMixin, BaseEstimator):
+class TableEncoder:
     r"""Turn a table of mixed columns into a float matrix, and remember how.
 
     Parameters
@@ -118,25 +115,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         else with them.
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
-    n_knots : int, default=9
-        Most knots of that encoding, the smallest and the largest value included, where y does not
-        ask for more.
-    max_levels : int, default=256
-        A column with more levels than this keeps the most frequent ones and pools all others,
-        those never seen when fitting included. Otherwise unseen levels are all zeros.
-    dtype : dtype, default=numpy.float64
-        Of the matrix.
 
     Attributes
     ----------
+    dtype : dtype
+        Of the matrix; float64 unless set to another.
     n_features_out_ : int
         Width of the matrix.
     n_plain_features_ : int
         How many of its columns come before the piecewise-linear encoding.
-    feature_names_out_ : list of str
-        Names of its columns.
-    n_features_in_, feature_names_in_
-        As everywhere in scikit-learn.
+    n_features_in_ : int
+        Width of the table.
 
     Notes
     -----
@@ -152,13 +141,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     The encoding splits the range of a column at quantiles and has one column per piece: how far
     along the piece x is, from 0 to 1, less the same for m. The quantiles are the quarters, and as
     many more as it takes to draw the distribution function to within 0.05 by straight lines: four
-    pieces where values are equally spread, six where they are normal, up to `n_knots` - 1 where
-    tails are heavy; and as many as that where values repeat, four rows each or more, or there is
-    no other column; but beyond four, one per eight distinct values at most. All columns together
-    have 2,048 pieces at most: with more than 256 columns of numbers each has fewer, with more than
-    1,024 none. A value that many rows share counts for no more than one piece, and a piece leads
-    from it to the next: a column that is mostly zeros is split among its other
-    values.
+    pieces where values are equally spread, six where they are normal, up to eight where tails are
+    heavy; and as many as that where values repeat, four rows each or more, or there is no other
+    column; but beyond four, one per eight distinct values at most. All columns together have 2,048
+    pieces at most: with more than 256 columns of numbers each has fewer, with more than 1,024
+    none. A value that many rows share counts for no more than one piece, and a piece leads from it
+    to the next: a column that is mostly zeros is split among its other values.
 
     Where y is given, and there are several columns of numbers, a column may have four times as
     many: half of these and then all, or, if it has but 3 to 16 distinct values, a piece between
@@ -167,48 +155,38 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     standard deviations (an analysis of variance), and if every piece has 40 rows, or 20 between
     two of few values. Columns of more than eight pieces are lower, by sqrt(8 / pieces).
 
+    A column with more than 256 levels keeps the most frequent ones and pools all others, those
+    never seen when fitting included. Otherwise levels never seen are all zeros.
+
     References
     ----------
     Holzmueller et al., "Better by default", arXiv 2407.04491 (smooth clip).
     Gorishniy et al., "On embeddings for numerical features", arXiv 2203.05556 (encoding).
     """
 
-    def __init__(
-        self,
-        *,
-        categorical_features="from_dtype",
-        encoding="none",
-        n_knots=9,
-        max_levels=256,
-        dtype=np.float64,
-    ):
+    most_knots = 9  # of a column, the smallest and the largest value included
+    most_levels = 256  # of a column, the pooled ones counted once
+
+    def __init__(self, *, categorical_features="from_dtype", encoding="none"):
         self.categorical_features = categorical_features
         self.encoding = encoding
-        self.n_knots = n_knots
-        self.max_levels = max_levels
-        self.dtype = dtype
+        self.dtype = np.float64
 
-    def fit(self, X, y=None, *, sample_weight=None):
+    def fit(self, X, y=None, weight=None):
         """Learn scales, levels and knots.
 
         Parameters
         ----------
-        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
-            The table.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        X : DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
+            As `validate_table` returns it.
+        y : ndarray of shape (n_samples, n_outputs), default=None
             Numbers that say which columns should have more pieces.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Integers are the same as repeating rows, unless all are equal: equal weights are none.
+        weight : ndarray of shape (n_samples,), default=None
+            Positive. Integers are the same as repeating rows, unless all are equal: equal weights
+            are none.
         """
-        X = validate_table(self, X, reset=True)
-        if y is not None:
-            y = np.asarray(y, dtype=np.float64)
-            check_consistent_length(X, y)
-            y = y.reshape(len(y), -1)
-        if sample_weight is not None:
-            X, y, sample_weight = _rows_that_count(X, y, sample_weight)
-        if self.encoding not in ("none", "piecewise"):
-            raise ValueError(f"encoding must be 'none' or 'piecewise', got {self.encoding!r}.")
+        weight = None if weight is None or not np.ptp(weight) else weight
+        self.n_features_in_ = X.shape[1]
         is_level = _level_mask(X, self.categorical_features)
         names = _column_names(X)
         self.scaler_ = None
@@ -221,14 +199,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return self
         self.level_indices_ = np.flatnonzero(is_level)
         self.number_indices_ = np.flatnonzero(~is_level)
-        self.numbers_ = Numbers([names[j] for j in self.number_indices_]).fit(
-            _gather_numbers(X, self.number_indices_),
-            sample_weight,
-            self.n_knots if self.encoding == "piecewise" else 0,
-            y,
-        )
+        most_knots = self.most_knots if self.encoding == "piecewise" else 0
+        numbers = _gather_numbers(X, self.number_indices_)
+        self.numbers_ = Numbers().fit(numbers, weight, most_knots, y)
         self.levels_ = [
-            _Levels(names[j]).fit(_values(_column(X, j)), sample_weight, self.max_levels)
+            _Levels(names[j]).fit(_values(_column(X, j)), weight, self.most_levels)
             for j in self.level_indices_
         ]
         widths = [levels.width for levels in self.levels_]
@@ -236,27 +211,18 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.n_features_out_ = self.n_plain_features_ + len(self.numbers_.pieces)
         return self
 
-    def fit_transform(self, X, y=None, *, sample_weight=None):
-        """Fit to X and return its matrix, of shape (n_samples, n_features_out_)."""
-        return self.fit(X, y, sample_weight=sample_weight).transform(X)
-
-    def transform(self, X):
+    def encode(self, X):
         """Return the matrix of X: dense in C order, or CSR if the table fitted was sparse.
 
         Parameters
         ----------
-        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
-            The same columns in the same order as when fitting.
+        X : DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
+            As `validate_table` returns it.
 
         Returns
         -------
         ndarray or CSR matrix of shape (n_samples, n_features_out_)
         """
-        check_is_fitted(self)
-        return self.encode(validate_table(self, X, reset=False))
-
-    def encode(self, X):
-        """Return what `transform` does, for a table that `validate_table` has returned."""
         if self.scaler_ is not None:
             return self._encode_sparse(X)
         return self._in_blocks(self._gather(X), self.n_features_out_, self.expand)
@@ -343,21 +309,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Return the codes of numbers as they came and of numbers of levels."""
         return np.hstack([self.numbers_.code(numbers), *levels]).astype(self.dtype, copy=False)
 
-    @property
-    def feature_names_out_(self):
-        """Names of the columns of the matrix, a list of str."""
-        if self.scaler_ is not None:
-            return [f"x{j}" for j in range(self.n_features_in_)]
-        plain, pieces = self.numbers_.output_names()
-        return plain + [name for levels in self.levels_ for name in levels.output_names()] + pieces
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.sparse = True
-        return tags
-
 
 class CodedWhenRead:
     """An array of numbers that is read as codes; it is not copied.
@@ -415,23 +366,6 @@ class _Levels:
         np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
         if self.width > _LEVELS_OF_FULL_HEIGHT:
             out *= self.width**-0.5
-
-    def output_names(self):
-        """Return one name per column."""
-        labels = self.kept + ["<other>"] * self.pooled + ["<missing>"] * self.has_missing
-        return [f"{self.name}={label}" for label in labels]
-
-
-def _rows_that_count(X, y, sample_weight):
-    """Return the rows of positive weight, and the weights: None where all are equal."""
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    rows = np.flatnonzero(weight)
-    if not len(rows):
-        raise ValueError("Every sample weight is zero: no row is left to learn from.")
-    if len(rows) < len(weight):
-        X, weight = _safe_indexing(X, rows), weight[rows]
-        y = None if y is None else y[rows]
-    return X, y, weight if np.ptp(weight) else None
 
 
 def _check_stored(X):

@@ -28,7 +28,7 @@ def pair(table, request):
     """Return the same rows, late and early."""
     X = table[0] if request.param == "frame" else table[0].drop(columns="level").to_numpy()
     encoder = TableEncoder(encoding="piecewise").fit(X)
-    return LateMatrix(encoder, encoder.compress(X)), encoder.transform(X)
+    return LateMatrix(encoder, encoder.compress(X)), encoder.encode(X)
 
 
 def test_an_array_of_numbers_is_read_and_not_copied():

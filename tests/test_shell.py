@@ -64,7 +64,7 @@ UNTRAINED = SHORT | {"max_size": 0, "initial_size": 0, "learning_rate_init": 1e-
 
 def test_a_regressor_of_size_zero_is_ridge():
     X, y = load_diabetes(return_X_y=True)
-    Z = TableEncoder().fit_transform(X)
+    Z = TableEncoder().fit(X).encode(X)
     ridge = Ridge().fit(Z, (y - y.mean()) / y.std())
     expected = np.clip(ridge.predict(Z) * y.std() + y.mean(), y.min(), y.max())
     found = NimbleRegressor(**UNTRAINED).fit(X, y).predict(X)
@@ -75,7 +75,7 @@ def test_a_regressor_of_size_zero_is_ridge():
 @pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
 def test_a_classifier_of_size_zero_is_logistic_regression(load):
     X, y = load(return_X_y=True)
-    Z = TableEncoder().fit_transform(X)
+    Z = TableEncoder().fit(X).encode(X)
     model = LogisticRegression(max_iter=200, tol=1e-4).fit(Z, y)
     found = NimbleClassifier(**UNTRAINED).fit(X, y)
     np.testing.assert_allclose(found.predict_proba(X), model.predict_proba(Z), atol=1e-6)
@@ -94,7 +94,7 @@ def test_at_a_price_that_no_neuron_is_worth_the_linear_model_remains(Estimator):
 def test_an_ensemble_predicts_the_mean_of_its_networks(Estimator):
     X, y = table(Estimator)
     model = Estimator(**SHORT | {"n_estimators": 3}).fit(X, y)
-    raws = [network.raw(model._table.transform(X)) for network in model._networks]
+    raws = [network.raw(model._table.encode(X)) for network in model._networks]
     mean = np.mean([model._loss.decode(raw) for raw in raws], axis=0)
     if Estimator is NimbleRegressor:
         np.testing.assert_allclose(model.predict(X), mean[:, 0], rtol=1e-12)
@@ -106,7 +106,7 @@ def test_an_ensemble_predicts_the_mean_of_its_networks(Estimator):
 def test_decisions_of_one_network_are_its_logits(n_classes):
     X, y = table(NimbleClassifier)
     model = NimbleClassifier(**SHORT).fit(X, np.minimum(y, n_classes - 1))
-    raw = model._networks[0].raw(model._table.transform(X))
+    raw = model._networks[0].raw(model._table.encode(X))
     decision = model.decision_function(X)
     if n_classes == 2:
         np.testing.assert_allclose(decision, raw[:, 0], rtol=1e-9)
@@ -193,7 +193,7 @@ def test_one_heavy_row_leaves_the_linear_start_to_the_others():
     start = {"max_iter": 1, "max_size": 0, "learning_rate_init": 1e-12, "early_stopping": False}
     for encoding in ("none", "piecewise"):
         model = NimbleRegressor(**start, **ONE | {"encoding": encoding})
-        assert model.fit(X, y, sample_weight=weight).score(X, y) > 0.99
+        assert model.fit(X, y, weight).score(X, y) > 0.99
 
 
 def test_the_last_size_is_published_where_nothing_is_held_out():
@@ -299,7 +299,7 @@ def test_on_a_tiny_table_whole_weights_are_repeated_rows_to_the_last_bit(
         batch_size=batch_size, early_stopping=early_stopping, n_estimators=n_estimators,
         max_iter=150, random_state=0,
     )  # fmt: skip
-    weighted = answers(model.fit(X, y, sample_weight=weight), X)
+    weighted = answers(model.fit(X, y, weight), X)
     repeated = answers(model.fit(X[order], y[order]), X)
     np.testing.assert_array_equal(weighted, repeated)
 
@@ -310,7 +310,7 @@ def test_a_row_of_weight_zero_is_absent(Estimator, n_rows):
     X, y = table(Estimator, n_rows)
     weight = np.random.default_rng(0).integers(0, 2, n_rows) * 1.5
     model = Estimator(max_iter=15, random_state=0, early_stopping=False)
-    weighted = answers(model.fit(X, y, sample_weight=weight), X)
+    weighted = answers(model.fit(X, y, weight), X)
     absent = answers(model.fit(X[weight > 0], y[weight > 0], weight[weight > 0]), X)
     np.testing.assert_array_equal(weighted, absent)
 
