@@ -214,9 +214,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     def _check_target(self, y, name):
         """Return labels, 1-D, or the indicator of several labels per row, 2-D."""
         try:
-            assert_all_finite(y, input_name=name)
             if str(getattr(y, "dtype", None)).lower() == "object":
                 _check_objects(y, name)
+            assert_all_finite(y, input_name=name)
             check_classification_targets(y)
             kind = type_of_target(y, input_name=name)
         except TypeError as error:
@@ -296,7 +296,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         if several:
             classes = None
         elif classes is not None:
-            classes = np.unique(self._check_target(classes, "classes"))
+            # twice, lest scikit-learn warns that there are as many classes as rows
+            classes = np.unique(self._check_target(np.repeat(np.asarray(classes), 2), "classes"))
             if begun and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")
         elif not begun:
@@ -311,9 +312,10 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         factors = [_class_factors(self.class_weight, label, classes, weight) for label in labels]
         with np.errstate(over="ignore"):
             weight = weight * np.prod(factors, axis=0)
-        if not weight.any():
+            total = weight.sum()
+        if total == 0.0:
             raise ValueError(f"class_weight={self.class_weight} leaves every row a weight of zero")
-        if not np.isfinite(weight).all():
+        if not np.isfinite(total):
             raise ValueError(f"class_weight={self.class_weight} makes weights too large: lower it")
         return weight
 
@@ -384,7 +386,11 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     @property
     def _sharpness(self):
         """Factor on the logits of the mean of the networks: 1, unless rows have judged all."""
-        last = {record.member: record.validation_loss for record in self.history_}
+        last = {}
+        for record in reversed(self.history_):
+            last.setdefault(record.member, record.validation_loss)
+            if len(last) == len(self._networks):  # of a long history the rest need not be read
+                break
         judged = last and np.isfinite(list(last.values())).all()
         return mean_sharpness(len(self._networks)) if judged else 1.0
 
@@ -418,12 +424,13 @@ def _log_mean(logs):
 def _check_objects(y, name):
     """Raise for labels that are objects of which scikit-learn would not say what is wrong."""
     labels = np.ravel(y).tolist()
-    if any(label is None for label in labels):
-        raise ValueError(f"{name} must hold labels, and some are missing (None)")
-    if len({isinstance(label, str) for label in labels}) > 1:
+    if any(label is None or label != label for label in labels):
+        raise ValueError(f"{name} must hold labels, and some are missing")
+    texts = sum(isinstance(label, str) for label in labels)
+    if 0 < texts < len(labels):
         raise TypeError("some are str and some are not")
-    kinds = sorted({type(label).__name__ for label in labels})
-    if not {"str", "float"} & set(kinds):
+    if not texts:
+        kinds = sorted({type(label).__name__ for label in labels})
         raise ValueError(
             f"Unknown label type: {name} holds objects of type {', '.join(kinds)}. Convert them "
             "to an array of str, int or bool"

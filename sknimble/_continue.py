@@ -68,6 +68,9 @@ class Progress:
     def __getstate__(self):
         return {**vars(self), "earlier": None}
 
+    def __deepcopy__(self, memo):
+        return self  # nobody changes it, and a copy in memory may know the rows
+
 
 def all_or_nothing(method):
     """Make a method leave its object's attributes as they were if it raises."""

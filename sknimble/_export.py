@@ -12,7 +12,7 @@ import torch
 
 from ._numbers import CLIP, FAR
 from ._predictor import GELU_SLOPE
-from ._tables import _SPARSE_FAR
+from ._tables import SPARSE_FAR
 from ._version import __version__
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
@@ -125,7 +125,7 @@ def compute(ops, x, fixed, members, activation, link, flat):
 def encode(ops, x, fixed):
     """Return the matrix that the networks read, as `TableEncoder` does."""
     if "divisor" in fixed:
-        return ops.clip(x / fixed["divisor"], -_SPARSE_FAR, _SPARSE_FAR)
+        return ops.clip(x / fixed["divisor"], -SPARSE_FAR, SPARSE_FAR)
     missing = ops.isnan(x)
     x = ops.where(missing, fixed["center"], x)
     z = ops.clip((x - fixed["center"]) / fixed["scale"], -FAR, FAR)

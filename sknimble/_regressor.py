@@ -17,6 +17,7 @@ from ._losses import REGRESSION_LOSSES, Quantile
 from ._noise import learn_noise, noise_at
 from ._predictor import predict_batches
 from ._shell import NimbleBase, check_outputs, takes_pieces
+from ._tables import TIME_TYPES
 
 LARGEST_TARGET = 1e150
 NOISE_ROWS = 2**14  # held out by a network, that tell the noise of y
@@ -222,21 +223,16 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def _check_target(self, y, name):
         """Return y as floats."""
+        if _holds_times(y):
+            raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
         try:
-            is_time = np.asarray(y).dtype.kind in "mM"
-            y = (
-                y
-                if is_time
-                else check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
-            )
+            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
         except TypeError as error:
             raise TypeError(f"{name} must hold numbers: {error}") from error
         except ValueError as error:
             if "could not convert" in str(error):
                 raise ValueError(f"{name} must hold numbers: {error}") from error
             raise
-        if is_time:
-            raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
         if np.abs(y).max() > LARGEST_TARGET:
             raise ValueError(f"{name} holds values too large to be squared: divide by a constant")
         if y.ndim == 2 and y.shape[1] == 1:
@@ -419,3 +415,14 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _holds_times(y):
+    """Tell whether a target, whatever its form, holds dates, times or durations."""
+    try:
+        array = np.asarray(y)
+    except ValueError:  # rows of different length: whoever checks the shape will say so
+        return False
+    if array.dtype != object:
+        return array.dtype.kind in "mM"
+    return any(isinstance(value, TIME_TYPES) for value in array.ravel().tolist())

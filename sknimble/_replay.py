@@ -16,7 +16,7 @@ MOST_PASSES, ROWS_PER_PASS = 8, 64  # over the rows of one call, so many for eve
 ROWS_PER_NEW_ROW = 16  # learnt from in one call at most, again and again counted
 ENOUGH_STEPS = 20_000  # after so many every row is used once
 REPLAYED_ROWS = 7  # earlier ones for every new one
-KEPT_CELLS = 2**22  # numbers, of encoded earlier rows
+KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class EarlierRows:
     target: np.ndarray
     weight: np.ndarray
     key: np.ndarray
+
+    @property
+    def n_cells(self):
+        """Numbers that these rows are made of."""
+        inputs = self.Z.nnz if sp.issparse(self.Z) else self.Z.size
+        return inputs + self.target.size
 
     def joined(self, other):
         """Return these rows and others."""
@@ -76,13 +82,13 @@ def replay(piece, progress):
     if isinstance(Z, LateMatrix) or step >= ENOUGH_STEPS:
         return piece, passes_over(n, n, step), None
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
-    rows = seen = EarlierRows(*piece, key=rng.random(n))
+    target = piece[1].copy()  # it may be the caller's own array
+    rows = seen = EarlierRows(Z, target, piece[2], rng.random(n))
     if progress and progress.earlier:
         shuffled = replace(progress.earlier, key=rng.random(len(progress.earlier.key)))
         rows = rows.joined(shuffled.smallest(REPLAYED_ROWS * n))
         seen = seen.joined(progress.earlier)
-    cells = Z.nnz if sp.issparse(Z) else Z.size
-    kept = seen.smallest(KEPT_CELLS * n // max(cells, 1))
+    kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     return (rows.Z, rows.target, rows.weight), passes_over(len(rows.key), n, step), kept
 
 

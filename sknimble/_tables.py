@@ -39,13 +39,13 @@ _LEVELS = re.compile(
     r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
 )
 _TIMES = re.compile(r"(date|time|period|duration)")
-_TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
 _NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
 # Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
 # tiny where a column has but a few numbers.
-_SPARSE_FAR = 3.0
+SPARSE_FAR = 3.0
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
 # Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
@@ -234,7 +234,7 @@ class TableEncoder:
             _check_stored(X)
         with np.errstate(**_SUMS_MAY_OVERFLOW):
             Z = self.scaler_.transform(X)
-        np.clip(Z.data, -_SPARSE_FAR, _SPARSE_FAR, out=Z.data)
+        np.clip(Z.data, -SPARSE_FAR, SPARSE_FAR, out=Z.data)
         Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `in_units`
         Z.sort_indices()  # the order of sums, and so their last bits
         return Z
@@ -478,7 +478,7 @@ def _hold_numbers(values, name):
     """Return whether objects are all numbers; refuse those that are neither numbers nor levels."""
     types = {kind for kind in set(map(type, values)) if kind.__name__ not in _MISSING_TYPES}
     for kind in types:
-        if issubclass(kind, _TIME_TYPES):
+        if issubclass(kind, TIME_TYPES):
             raise _time_error(name, kind.__name__)
         if kind.__hash__ is None or issubclass(kind, complex):
             raise TypeError(

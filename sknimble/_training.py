@@ -289,10 +289,8 @@ class Training:
         ])  # fmt: skip
         decay = average_decay(self.step, self.longest_average) ** CYCLE
         networks.average_size += (1.0 - decay) * (networks.size - networks.average_size)
-        if networks.follow_size(settled):
-            self._aim()
-        else:
-            self.size_gates = networks.gates(networks.size)
+        networks.follow_size(settled)
+        self._aim()
 
     def _aim(self):
         """Set the gates at N, at N + W there are none; tell whether there are scouts."""

@@ -160,7 +160,12 @@ CASES = {
         lambda: regress(y=list(np.arange(40).astype("M8[D]"))),
         "y holds dates",
     ),
-    "y holds objects": (lambda: regress(y=[day] * 40), "y must hold numbers"),
+    "y holds a list of days": (lambda: regress(y=[day] * 40), "y holds dates"),
+    "y holds dates of a time zone": (
+        lambda: regress(y=pd.Series(pd.date_range("2020", periods=40, tz="UTC"))),
+        "y holds dates",
+    ),
+    "y holds objects": (lambda: regress(y=[object()] * 40), "y must hold numbers"),
     "y_val holds dates": (
         lambda: regress(X_val=X, y_val=pd.Series(pd.date_range("2020", periods=40)).to_frame()),
         "y_val holds dates",
@@ -181,6 +186,14 @@ CASES = {
     "a label is NA": (
         lambda: classify(pd.Series(["a", None, "b", "a"] * 10, dtype="string")),
         "y must hold labels.*missing",
+    ),
+    "a date is missing among labels": (
+        lambda: classify(pd.Series([pd.NaT, "a"] * 20)),
+        "y must hold labels.*missing",
+    ),
+    "labels that are numbers as objects": (
+        lambda: classify(objects(1.0, 2.0)),
+        "Unknown label type: y holds objects of type float",
     ),
     "a label of polars is missing": (
         lambda: classify(pl.Series(["a", None] * 20)),
@@ -212,6 +225,10 @@ CASES = {
     "a negative class weight": (
         lambda: classify(class_weight={"yes": -1, "no": 1}),
         "class_weight=.* must be positive",
+    ),
+    "class weights whose sum is infinite": (
+        lambda: classify(class_weight={"yes": 1e308, "no": 1.0}),
+        "class_weight=.*too large",
     ),
     "an infinite class weight": (
         lambda: classify(class_weight={"yes": np.inf}),
@@ -276,7 +293,7 @@ CASES = {
     "one of the classes is NaN": (lambda: piece([0.0, 1.0, np.nan]), "classes contains NaN"),
     "one class alone": (lambda: piece([0]), "classes has one class, 0"),
     "classes of two types": (lambda: piece(objects(0, 1, "a")), "classes must hold labels of one"),
-    "classes in a set": (lambda: piece({0, 1}), "Expected array-like"),
+    "classes in a set": (lambda: piece({0, 1}), "Unknown label type: classes"),
     # ---- paths
     "a path of another estimator": (
         lambda: nimble_path(X, y, estimator=Ridge()),

@@ -117,6 +117,7 @@ LABELS = {
     "str": ["no", "yes"],
     "unicode": np.array(["nein", "größe"]),
     "object": np.array(["no", "yes"], dtype=object),
+    "texts of numpy": np.array([np.str_("no"), np.str_("yes")], dtype=object),
     "bool": [False, True],
     "bool array": np.array([False, True]),
     "small integers": np.array([-1, 1], dtype=np.int8),
@@ -214,6 +215,13 @@ def test_a_class_may_be_all_there_is(n):
     for name, model in kinds.items():
         answer = model.predict(X)
         assert (answer[:, 1] if name == "a label" else answer).mean() > 0.99, name
+
+
+@short
+def test_many_classes_of_pieces_are_nothing_to_warn_of():
+    X, y = draw_classes(300, 30)
+    model = NimbleClassifier(**QUICK).partial_fit(X, y, classes=np.arange(30))
+    assert len(model.partial_fit(X, y, classes=range(30)).classes_) == 30
 
 
 @short

@@ -41,8 +41,8 @@ def test_earlier_rows_take_the_place_of_passes():
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
 def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
-    monkeypatch.setattr(_replay, "KEPT_CELLS", 200)
-    Z = np.arange(1.0, 1001.0)[:, None]  # one number a row, none of them zero
+    monkeypatch.setattr(_replay, "KEPT_CELLS", 400)
+    Z = np.arange(1.0, 1001.0)[:, None]  # a number a row, none of them zero, and its target
     times, kept, step = np.zeros(1000), None, 0
     for repeat in range(100):
         kept = None
@@ -59,6 +59,30 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
     by_piece = times.reshape(10, 100).sum(axis=1)
     assert abs(by_piece / by_piece.mean() - 1.0).max() < 0.1
     assert len(set(kept.key)) == 200
+
+
+def test_earlier_rows_are_nobody_elses():
+    X, y = make_friedman1(400, 5, noise=0.5, random_state=0)
+    alone, buffer = one(), np.empty(100)
+    reused = one()
+    for part in np.array_split(np.arange(400), 4):
+        alone.partial_fit(X[part], y[part].copy())
+        buffer[:] = y[part]
+        reused.partial_fit(X[part], buffer)
+        buffer[:] = 1e6
+    np.testing.assert_array_equal(alone.predict(X), reused.predict(X))
+
+
+def test_targets_and_the_densest_rows_count_as_numbers_too(monkeypatch):
+    monkeypatch.setattr(_replay, "KEPT_CELLS", 1000)
+    wide = np.ones((50, 1)), np.ones((50, 99)), np.ones(50)
+    assert len(_replay.replay(wide, None)[2].key) == 10
+    sparse_rows = sparse.random(100, 1000, 0.009, format="csr", random_state=0)
+    thin = sparse_rows, np.ones((100, 1)), np.ones(100)
+    kept = _replay.replay(thin, None)[2]
+    assert len(kept.key) == 100
+    dense = sparse.csr_matrix(np.ones((1, 1000))), np.ones((1, 1)), np.ones(1)
+    assert 45 < len(_replay.replay(dense, Progress([], 1, (), kept))[2].key) < 55
 
 
 def test_earlier_rows_are_learnt_again():
@@ -78,10 +102,12 @@ def test_no_file_holds_rows_and_a_training_goes_on_without():
     X, y = make_friedman1(600, 5, noise=0.5, random_state=0)
     model = one().partial_fit(X[:300], y[:300])
     assert len(earlier(model).key) == 300
-    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model), model.resized(1)):
+    for copied in (pickle.loads(pickle.dumps(model)), model.resized(1)):
         assert copied._progress is None or earlier(copied) is None
         copied.partial_fit(X[300:], y[300:])
         assert len(earlier(copied).key) == 300
+    copied = copy.deepcopy(model).partial_fit(X[300:], y[300:])
     model.partial_fit(X[300:], y[300:])
     assert len(earlier(model).key) == 600
+    np.testing.assert_array_equal(copied.predict(X), model.predict(X))
     assert model.set_params(warm_start=True, max_iter=50).fit(X, y)._progress.earlier is None

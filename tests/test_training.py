@@ -468,3 +468,17 @@ def test_folds_of_different_length_are_judged_by_their_rows_alone(loss, n):
     model = NimbleRegressor(loss=loss, random_state=0).fit(X, np.exp(0.1 * y))
     assert np.isfinite([record.validation_loss for record in model.history_]).any()
     assert model.score(X, np.exp(0.1 * y)) > 0.7
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("max_size, n_estimators", [(4, 1), (8, 3), (16, 1)])
+def test_networks_that_start_at_their_largest_size_keep_neurons_that_pay(
+    max_size, n_estimators, early_stopping
+):
+    X, y = make_friedman1(1000, noise=0.5, random_state=0)
+    model = NimbleRegressor(
+        max_size=max_size, n_estimators=n_estimators, early_stopping=early_stopping,
+        encoding="none", random_state=0,
+    ).fit(X, y)  # fmt: skip
+    assert model.n_hidden_ >= 0.75 * max_size * n_estimators
+    assert any(record.utility > model.size_penalty for record in model.history_)
