@@ -36,9 +36,10 @@ def main(n_rows=10_000_000):
     parameters = {"n_estimators": 1, "size_penalty": 1e-5, "random_state": 0}
     model = NimbleRegressor(**parameters)
     start = time.perf_counter()
-    for number in range(1, n_rows // CHUNK + 1):
+    n_chunks = n_rows // CHUNK
+    for number in range(1, n_chunks + 1):
         model.partial_fit(*rows(number, CHUNK))
-        if number == 2 or number % 20 == 0:
+        if number in (2, n_chunks) or number % 20 == 0:
             print(
                 f"{number * CHUNK:>10,} rows  R2 {model.score(X_test, y_test):.4f}  "
                 f"{model.n_hidden_:3d} neurons  {time.perf_counter() - start:5.1f} s  "

@@ -184,6 +184,7 @@ def _knots(ordered, weight, fewest, most):
     chosen = np.unique(np.searchsorted(values, quantiles[even]))
     while len(chosen) <= most:
         error = np.abs(np.interp(values, values[chosen], share[chosen]) - share)
+        error = error.round(9)  # of several as far off the first, whatever the unit of the column
         if error.max() <= _SHARE_ERROR:
             break
         chosen = np.sort(np.append(chosen, error.argmax()))

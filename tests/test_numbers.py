@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes
 
 from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._tables import TableEncoder
@@ -160,3 +161,11 @@ def test_estimators_tell_the_table_what_y_is():
     labels = np.where(wave > 0, "up", "down")
     model = NimbleClassifier(max_iter=1, n_iter_no_change=1).fit(X, labels)
     assert model._table.n_features_out_ == 2 + 32 + 4
+
+
+@pytest.mark.parametrize("change", [lambda X: 1e6 * X, lambda X: X + 3.0, lambda X: 3.7 * X])
+def test_where_two_knots_are_as_good_the_unit_does_not_choose(change):
+    X, y = load_diabetes(return_X_y=True)
+    plain, changed = (encoder(table, y).numbers_.knots for table in (X, change(X)))
+    for ours, theirs in zip(plain, changed, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
