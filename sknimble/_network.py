@@ -458,7 +458,7 @@ class GrowableNetworks:
 
         The window moves down only when it is two blocks too long, so that a size that
         trembles does not lose its scouts. The networks marked in ``settled``, of whole N, have
-        no window. Return whether anything changed.
+        no window.
         """
         start, ends = self.end, self.end.tolist()
         for member, size in enumerate(self.size.tolist()):
@@ -470,7 +470,7 @@ class GrowableNetworks:
             if wanted > end or wanted <= end - 2 * BLOCK or end > self.max_size:
                 ends[member] = wanted
         if ends == start.tolist():
-            return False
+            return
         moved = copy(self)
         moved.end = np.array(ends, dtype=int)
         moved.average_size = np.minimum(self.average_size, moved.end)
@@ -480,7 +480,6 @@ class GrowableNetworks:
         vars(self).update(vars(moved))  # at once: an interrupted training is still whole
         for member in np.flatnonzero(self.end < start):
             self._forget(member, self.end[member])
-        return True
 
     def _forget(self, member, end):
         """Set all neurons from ``end`` on to zero."""

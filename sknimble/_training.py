@@ -226,7 +226,7 @@ class Training:
         """Take one step in the weights and, once a cycle, one in N."""
         networks, target, weight = self.networks, rows.target.mT, rows.weight
         measuring = self.step % CYCLE == 0
-        scouting = measuring and self.scouts
+        scouting = measuring and self.size_gates is not None
         if scouting:
             at_end = networks.weights, rows.X, target, weight, None
             loss_at_end = value(*at_end, self.activation, self.loss)
@@ -282,8 +282,9 @@ class Training:
         # Plain floats: a few networks take less time than one operation on arrays.
         sizes, utilities = networks.size.tolist(), self.utility.tolist()
         members = zip(sizes, utilities, self.size_penalty.tolist(), settled, strict=True)
+        total = self.utility_weight
         networks.size = np.array([
-            size if stays else next_size(size, u / self.utility_weight, price, self.target_size,
+            size if stays else next_size(size, u / total, price, self.target_size,
                                          SIZE_VELOCITY, networks.max_size)
             for size, u, price, stays in members
         ])  # fmt: skip
@@ -293,9 +294,8 @@ class Training:
         self._aim()
 
     def _aim(self):
-        """Set the gates at N, at N + W there are none; tell whether there are scouts."""
+        """Set the gates at N, None if no network has scouts; at N + W there are none."""
         self.size_gates = self.networks.gates(self.networks.size)
-        self.scouts = bool((self.networks.size < self.networks.end).any())
 
     # ---------------------------------------------------------------- judging
     def _validate(self):

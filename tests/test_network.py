@@ -360,7 +360,8 @@ def test_growing_changes_no_prediction(depth, new_sizes):
     sizes, ends = networks.size.copy(), networks.end.copy()
     at_size, at_end = raw_of(networks, X, sizes), raw_of(networks, X, ends)
     networks.size = np.array(new_sizes)
-    assert networks.follow_size()
+    networks.follow_size()
+    assert (networks.end > ends).any()
     assert networks.capacity > ends.max()
     np.testing.assert_allclose(raw_of(networks, X, sizes), at_size, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(raw_of(networks, X, ends), at_end, rtol=1e-12, atol=1e-12)
@@ -372,9 +373,10 @@ def test_growing_changes_no_prediction(depth, new_sizes):
 def test_shrinking_changes_no_prediction_of_what_remains(depth, new_sizes):
     networks = make_networks([30.0, 38.0], depth)
     X, _, _ = draw_rows()
-    before, capacity = raw_of(networks, X, new_sizes), networks.capacity
+    before, ends, capacity = raw_of(networks, X, new_sizes), networks.end, networks.capacity
     networks.size = np.array(new_sizes)
-    assert networks.follow_size()
+    networks.follow_size()
+    assert (networks.end < ends).all()
     assert networks.capacity < capacity
     np.testing.assert_allclose(raw_of(networks, X, new_sizes), before, rtol=1e-12, atol=1e-12)
 
