@@ -93,12 +93,21 @@ def validate_table(owner, X, *, reset):
         )
         _check_stored(X)
         return X
-    if hasattr(X, "to_pandas"):  # a table of pyarrow, which numpy would have lose its names
-        return validate_table(owner, X.to_pandas(), reset=reset)
+    if hasattr(X, "to_pandas"):  # numpy would have it lose its names
+        return validate_table(owner, _as_pandas(X), reset=reset)
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
         array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
     return validate_data(owner, array, reset=reset, dtype=None, ensure_all_finite=False)
+
+
+def _as_pandas(X):
+    """Return a table as a pandas DataFrame; one of pyarrow with all digits of its integers."""
+    if not type(X).__module__.startswith("pyarrow"):
+        return X.to_pandas()
+    from pandas import ArrowDtype
+
+    return X.to_pandas(types_mapper=ArrowDtype)
 
 
 class TableEncoder:
@@ -183,9 +192,11 @@ class TableEncoder:
             Numbers that say which columns should have more pieces.
         weight : ndarray of shape (n_samples,), default=None
             Positive. Integers are the same as repeating rows, unless all are equal: equal weights
-            are none.
+            are none. Other weights are 1 on average, whatever their sum.
         """
         weight = None if weight is None or not np.ptp(weight) else weight
+        if weight is not None and (weight % 1.0).any():
+            weight = weight * (len(weight) / weight.sum())
         self.n_features_in_ = X.shape[1]
         is_level = _level_mask(X, self.categorical_features)
         names = _column_names(X)
@@ -478,7 +489,7 @@ def _hold_numbers(values, name):
     """Return whether objects are all numbers; refuse those that are neither numbers nor levels."""
     types = {kind for kind in set(map(type, values)) if kind.__name__ not in _MISSING_TYPES}
     for kind in types:
-        if issubclass(kind, TIME_TYPES):
+        if issubclass(kind, TIME_TYPES) or kind.__name__ == "Period":
             raise _time_error(name, kind.__name__)
         if kind.__hash__ is None or issubclass(kind, complex):
             raise TypeError(
@@ -537,7 +548,7 @@ def _parse(values, name):
     for row, value in enumerate(values):
         try:
             floats[row] = np.nan if _is_missing(value) else value
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, ArithmeticError) as error:
             raise ValueError(
                 f"Column {name!r} should hold numbers, could not convert {type(value).__name__} "
                 f"to float: {value!r}. To treat it as categories, name it in "
@@ -567,4 +578,8 @@ def _plain(value):
         return None
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        return str.__str__(value)  # what an Enum of strings is equal to
+    if isinstance(value, Decimal):
+        return float(value)
     return value if type(value) in (str, int, float, bool) else str(value)

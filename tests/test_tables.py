@@ -1,8 +1,10 @@
 """The table as it came: every dtype in, one float matrix out."""
 
 import datetime
+import enum
 import pickle
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -692,9 +694,57 @@ class ArrowTable:
         return self.frame
 
 
+class ArrowTableWithGaps(ArrowTable):
+    """What pandas makes of integers with gaps, unless told otherwise, are floats."""
+
+    __module__ = "pyarrow.lib"
+
+    def to_pandas(self, types_mapper):
+        assert types_mapper is pd.ArrowDtype
+        return self.frame
+
+
 def test_a_table_of_arrow_keeps_its_names():
     frame = pd.DataFrame({"x": [1.0, 2.0, 4.0], "level": ["a", "b", "a"]})
     table = Encoder().fit(ArrowTable(frame))
     np.testing.assert_array_equal(table.transform(ArrowTable(frame)), encode(frame))
     with pytest.raises(ValueError, match="same order"):
         table.transform(ArrowTable(frame[["level", "x"]]))
+
+
+def test_a_table_of_pyarrow_keeps_all_digits():
+    ids = pd.array([2**53, 2**53 + 1, None, 2**53 + 1], dtype="Int64")
+    frame = pd.DataFrame({"id": ids})
+    columns = {"categorical_features": ["id"]}
+    found = Encoder(**columns).fit(ArrowTableWithGaps(frame)).transform(frame)
+    np.testing.assert_array_equal(found, Encoder(**columns).fit(frame).transform(frame))
+
+
+class Colour(enum.StrEnum):
+    RED, BLUE = "red", "blue"
+
+
+@pytest.mark.parametrize(
+    "fitted, later",
+    [
+        ([Colour.RED, Colour.BLUE], ["red", "blue"]),
+        (["red", "blue"], [Colour.RED, Colour.BLUE]),
+        ([Decimal("1.0"), "other"], [Decimal("1.00"), "other"]),
+    ],
+)
+def test_levels_that_are_equal_are_the_same(fitted, later):
+    fitted, later = (np.array(levels, dtype=object)[:, None] for levels in (fitted, later))
+    table = Encoder().fit(fitted)
+    np.testing.assert_array_equal(table.transform(later), table.transform(fitted))
+
+
+def test_periods_among_objects_are_refused_as_all_times_are():
+    X = pd.DataFrame({"when": np.array([pd.Period("2024-01"), None], dtype=object)})
+    with pytest.raises(TypeError, match="Column 'when'"):
+        Encoder().fit(X)
+
+
+def test_a_number_that_signals_is_named():
+    X = pd.DataFrame({"price": np.array([Decimal("1"), Decimal("sNaN")], dtype=object)})
+    with pytest.raises(ValueError, match="Column 'price' should hold numbers"):
+        Encoder().fit(X)
