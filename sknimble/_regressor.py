@@ -362,7 +362,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         if self._noise is None and len(self._networks) == 1:
             raise ValueError(
                 "return_std=True needs n_estimators=2 or more, this has 1, or rows held out, "
-                "which tell `fit` the noise of y, of all losses but the quantile"
+                "which tell `fit` the noise of y, but not of quantiles, nor for `resized` copies"
             )
         both = self._predict(X, self._decoded_mean_and_variance)
         y, variance = both[..., 0], both[..., 1]
@@ -377,12 +377,12 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def _decoded_mean(self, raws):
         """Return the mean over the networks of their decoded outputs."""
-        return self._decoded(raws).mean(axis=0)
+        return _mean(self._decoded(raws))
 
     def _decoded_mean_and_variance(self, raws):
         """Return mean and variance of the networks' decoded outputs, side by side."""
         decoded = self._decoded(raws)
-        return np.stack([decoded.mean(axis=0), decoded.var(axis=0)], axis=-1)
+        return np.stack([_mean(decoded), decoded.var(axis=0)], axis=-1)
 
     def _is_flat(self):
         """Tell whether one number is predicted per row."""
@@ -426,3 +426,8 @@ def _holds_times(y):
     if array.dtype != object:
         return array.dtype.kind in "mM"
     return any(isinstance(value, TIME_TYPES) for value in array.ravel().tolist())
+
+
+def _mean(decoded):
+    """Return the mean over the first axis; rounding does not take it out of the range."""
+    return decoded.mean(axis=0).clip(decoded.min(axis=0), decoded.max(axis=0))

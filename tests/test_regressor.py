@@ -173,6 +173,67 @@ def test_robust_losses_ignore_gross_outliers(errors, loss):
     assert errors[loss, True] < 1.15 * errors[loss, False]
 
 
+def wave(n, seed=0):
+    X = np.random.default_rng(seed).uniform(-1.0, 1.0, (n, 3))
+    return X, np.sin(5.0 * X[:, 0]) + X[:, 1] ** 2
+
+
+def robust(loss, **parameters):
+    return NimbleRegressor(loss=loss, n_estimators=1, random_state=0, **parameters)
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute_error", "quantile"])
+@pytest.mark.parametrize("value, share", [(1e4, 0.01), (999_999.0, 0.05), (1e100, 0.01)])
+def test_a_few_outliers_do_not_take_the_neurons_pay(loss, value, share):
+    X, y = wave(1000)
+    outliers = y + 0.05 * np.random.default_rng(1).normal(size=1000)
+    outliers[: int(1000 * share)] = value
+    model = robust(loss).fit(X, outliers)
+    assert model.n_hidden_ > 3
+    assert abs(model.predict(X) - y)[100:].mean() < 0.12
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_many_rows_far_away_are_no_outliers(share):
+    X, y = wave(1000)
+    far = X[:, 2] > 1.0 - 2.0 * share
+    predicted = robust("absolute_error").fit(X, y + 1e4 * far).predict(X)
+    assert np.mean((predicted > 5e3) == far) > 0.98
+
+
+def test_a_high_quantile_may_be_far_away():
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(2000) < 0.04, 1e4, rng.normal(size=2000))
+    model = robust("quantile", quantile=0.99).fit(np.ones((2000, 1)), y)
+    np.testing.assert_allclose(model.predict([[1.0]]), 1e4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute_error"])
+@pytest.mark.parametrize("value", [1e12, 1e15, 1e100])
+def test_one_outlier_does_not_shift_all_predictions(loss, value):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 3))
+    y = X[:, 0] + 0.1 * rng.normal(size=600)
+    y[7] = value
+    assert np.median(abs(robust(loss, max_size=0).fit(X, y).predict(X) - y)) < 0.12
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 3.7, 1e140])
+@pytest.mark.parametrize("n_estimators", [2, 3])
+def test_a_mean_of_networks_stays_in_the_range_of_y(value, n_estimators):
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    constant = np.full(100, value)
+    model = NimbleRegressor(
+        n_estimators=n_estimators, max_iter=3, early_stopping=False, random_state=0
+    )
+    assert model.fit(X, constant).score(X, constant) == 1.0
+    clipped = np.clip(10 * X[:, 0], -value, value)
+    predicted, std = model.fit(X, clipped).predict(X, return_std=True)
+    assert predicted.max() <= value
+    assert predicted.min() >= -value
+    np.testing.assert_array_equal(predicted, model.predict(X))
+
+
 @every_loss
 def test_the_price_means_the_same_for_every_loss(name):
     X, y = draw_positive()
