@@ -60,7 +60,9 @@ class Schedule:
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
         self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
-        fixed = min(limit, FIXED_STEPS) if anneal else limit
+        fixed = limit
+        if anneal:  # whole epochs, two at least: it turns between them
+            fixed = min(limit, epoch_steps * max(2, -(-FIXED_STEPS // epoch_steps)))
         self.limit = np.where(watched, limit, fixed)
         self.best, self.best_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.mark, self.mark_step = np.full(k, np.inf), np.zeros(k, dtype=int)
@@ -125,7 +127,8 @@ class Schedule:
         reach = np.where(self.watched, self.best_step, 0)
         length = np.maximum(np.maximum(ANNEAL_STEPS, ANNEAL_SHARE * reach), self.epoch_steps)
         length = np.minimum(length, 0.5 * self.limit)
-        last = step + length >= self.limit
+        last = step + length + self.epoch_steps > self.limit  # the next turn would be too late
+        length = np.where(last, np.maximum(self.limit - step, 1), length)
         due = np.isinf(self.anneal_start) & (stuck | last)
         ended = np.flatnonzero(self.finished(step) & self.watched & ~last)
         enough = (1.0 - ANNEAL_GAIN * self.tol) * self.anneal_from[ended]

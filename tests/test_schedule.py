@@ -40,7 +40,7 @@ def run(schedule, objective):
         schedule.observe(step, np.where(schedule.watched, objective(step), np.nan))
         back[schedule.turn(step) & (back < 0)] = step
         end[schedule.finished(step) & (end < 0)] = step
-        assert step <= 2 * LONG * STEPS_PER_EPOCH
+        assert step <= max(2 * LONG * STEPS_PER_EPOCH, schedule.max_iter * epoch_steps)
     return back, end, np.array(rates)
 
 
@@ -254,6 +254,24 @@ def test_patience_in_epochs_postpones_the_anneal():
 def test_with_nothing_to_watch_training_has_a_fixed_length():
     lengths = {run(make([False]), objective)[1][0] for objective in (falling, falling_until(10))}
     assert len(lengths) == 1
+
+
+@pytest.mark.parametrize("watched, max_iter", [(False, LONG), (True, 7)])
+@pytest.mark.parametrize("epoch_steps", [1, 40, 60, 75, 130, 400, 599, 600, 5000])
+def test_the_rate_falls_to_nothing_at_the_end_whatever_the_length_of_an_epoch(
+    watched, max_iter, epoch_steps
+):
+    schedule = make([watched], max_iter=max_iter, epoch_steps=epoch_steps)
+    _, end, rates = run(schedule, falling)
+    assert end[0] == len(rates)
+    if not watched:
+        assert 600 <= end[0] < max(600 + epoch_steps, 2 * epoch_steps + 1)
+    if end[0] < WARM_UP:
+        return
+    assert rates[-1, 0] < 0.02
+    assert (rates[:, 0] > 0).all()
+    annealing = np.count_nonzero(rates[WARM_UP:, 0] < 1.0)
+    assert annealing >= min(ANNEAL_STEPS, end[0] // 4) - 1
 
 
 def test_without_an_anneal_the_rate_falls_slowly_and_training_ends_where_it_is():
