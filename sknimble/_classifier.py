@@ -217,6 +217,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             if str(getattr(y, "dtype", None)).lower() == "object":
                 _check_objects(y, name)
             assert_all_finite(y, input_name=name)
+            if np.asarray(y).dtype.kind in "mM" and np.isnat(np.asarray(y)).any():
+                raise TypeError("NaT is no label")
             check_classification_targets(y)
             kind = type_of_target(y, input_name=name)
         except TypeError as error:
@@ -250,10 +252,13 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         check_outputs(y, self._shape, name)
         if self._shape:
             return y.astype(float)
-        unknown = np.setdiff1d(y, self.classes_)
+        texts = sum(labels.dtype.kind in "UT" for labels in (y, self.classes_))
+        if texts == 1 and not any(labels.dtype == object for labels in (y, self.classes_)):
+            unknown = np.unique(y)  # as texts, numbers would be equal to them
+        else:
+            unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
-            first = "y" if name == "y_val" else "the first call"
-            raise ValueError(f"{name} has classes {unknown.tolist()} that {first} lacks")
+            raise ValueError(f"{name} has classes {unknown.tolist()} that classes_ lacks")
         codes = np.searchsorted(self.classes_, y)
         if len(self.classes_) == 2:
             return codes[:, None].astype(float)

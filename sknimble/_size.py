@@ -107,7 +107,7 @@ def size_slope(size, size_penalty, target_size=None):
 SCOUTS = 4
 WINDOW = 0.25
 BLOCK = 8
-_TINY = sys.float_info.min
+_TINY, _HUGE = sys.float_info.min, 1e300
 
 
 def window_end(size, max_size):
@@ -182,7 +182,7 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     ``N -= dJ/dN / (4 size_penalty)``, under the same bound.
     """
     offset = size + SCOUTS
-    price = max(size_penalty, _TINY)
+    price = min(max(size_penalty, _TINY), _HUGE)
     if target_size is None:
         pull = math.log(max(utility, _TINY)) - math.log(price)
         new = offset * math.exp(velocity * _bounded(pull, 1.0)) - SCOUTS

@@ -218,6 +218,27 @@ def test_a_class_may_be_all_there_is(n):
 
 
 @short
+def test_texts_are_not_the_numbers_that_they_spell():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(800, 3)), np.repeat(np.arange(40), 20)
+    model = NimbleClassifier(n_estimators=1, max_iter=2, early_stopping=False).fit(X, y)
+    for texts in (y.astype(str), y[y > 9].astype(str)):
+        with pytest.raises(ValueError, match=r"y has classes .* that classes_ lacks"):
+            model.prefix_losses(X[: len(texts)], texts)
+    with pytest.raises(ValueError, match=r"y has classes .* that classes_ lacks"):
+        model.fit(X, y.astype(str)).prefix_losses(X, y)
+    model.fit(X, y.astype(str).astype(object)).prefix_losses(X, y.astype(str))
+
+
+@pytest.mark.parametrize("unit", ["D", "ns"])
+def test_a_missing_date_is_no_label(unit):
+    dates = np.array(["2024-01-01", "2024-02-01", "NaT"] * 10, dtype=f"datetime64[{unit}]")
+    with pytest.raises(TypeError, match="y must hold labels of one type, none missing"):
+        NimbleClassifier().fit(np.ones((30, 1)), dates)
+    labels = dates[dates == dates]
+    assert len(NimbleClassifier(max_iter=1).fit(np.ones((20, 1)), labels).classes_) == 2
+
+
 def test_many_classes_of_pieces_are_nothing_to_warn_of():
     X, y = draw_classes(300, 30)
     model = NimbleClassifier(**QUICK).partial_fit(X, y, classes=np.arange(30))

@@ -1,5 +1,7 @@
 """The mathematics of size: the step, the price, the utility and where N comes to rest."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -174,6 +176,12 @@ def test_no_step_is_longer_than_its_bound(size, u, price, target, velocity, max_
     assert 0.0 <= new <= max_size
     reach = (size + SCOUTS) * np.expm1(velocity)
     assert abs(new - size) <= reach * (1 + 1e-9) + 1e-12
+
+
+@pytest.mark.parametrize("target, expected", [(None, 9.0), (4.0, 9.0), (500.0, 11.0)])
+def test_no_price_is_too_high(target, expected):
+    moved = next_size(10.0, 0.01, sys.float_info.max, target, 0.1, 512)
+    assert (moved - 10.0) * (expected - 10.0) > 0.0
 
 
 def test_a_size_of_nothing_grows_when_neurons_are_worth_it():
