@@ -2,21 +2,26 @@
 
 One pass over a piece leaves most of it unlearnt, and many passes learn it by heart. So while rows
 are few, each piece is learnt together with a sample of all rows before it (experience replay, Lin,
-"Self-improving reactive agents based on reinforcement learning", Machine Learning 8, 1992).
+"Self-improving reactive agents based on reinforcement learning", Machine Learning 8, 1992). How
+often is asked of the piece, before it is learnt: where the networks know new rows as well as old
+ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the prequential
+approach", Journal of the Royal Statistical Society A 147, 1984).
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 
 from ._late import LateMatrix
 
-MOST_PASSES, ROWS_PER_PASS = 8, 64  # over the rows of one call, so many for every pass
-ROWS_PER_NEW_ROW = 16  # learnt from in one call at most, again and again counted
+ROWS_PER_PASS = 192  # over the rows of one call, so many for every pass
 ENOUGH_STEPS = 20_000  # after so many every row is used once
-REPLAYED_ROWS = 7  # earlier ones for every new one
+REPLAYED_ROWS = 15  # earlier ones for every new one
 KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
+FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: of the first piece
+EFFORTS = 16, 256  # ... of later ones, fewest and most
+KNOWN = 0.1  # of what a constant loses: by less, new rows cost no more than earlier ones
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,20 @@ class EarlierRows:
     key : ndarray of shape (n,)
         Random numbers. The rows kept are those of the smallest, so that every row of any call is
         as likely to be here (Vitter, "Random sampling with a reservoir", ACM TOMS 11, 1985).
+    effort : int, default=FIRST_EFFORT
+        Rows learnt from, when the last of these came, for each that was new.
     """
 
     Z: np.ndarray
     target: np.ndarray
     weight: np.ndarray
     key: np.ndarray
+    effort: int = FIRST_EFFORT
+
+    @property
+    def rows(self):
+        """Inputs, targets and weights."""
+        return self.Z, self.target, self.weight
 
     @property
     def n_cells(self):
@@ -46,7 +59,7 @@ class EarlierRows:
 
     def joined(self, other):
         """Return these rows and others."""
-        pairs = [(getattr(self, one.name), getattr(other, one.name)) for one in fields(self)]
+        pairs = zip((*self.rows, self.key), (*other.rows, other.key), strict=True)
         return EarlierRows(*map(_stack, pairs))
 
     def smallest(self, n):
@@ -54,10 +67,10 @@ class EarlierRows:
         if n >= len(self.key):
             return self
         rows = np.argpartition(self.key, n)[:n]
-        return EarlierRows(*(getattr(self, one.name)[rows] for one in fields(self)))
+        return EarlierRows(*(array[rows] for array in (*self.rows, self.key)))
 
 
-def replay(piece, progress):
+def replay(piece, progress, losses_of):
     """Return what to learn from when a piece of a table comes, and what to keep of it.
 
     Parameters
@@ -66,6 +79,9 @@ def replay(piece, progress):
         New rows, encoded.
     progress : Progress or None
         Of the pieces before; None if there are none, or nothing is known of them.
+    losses_of : callable
+        Takes inputs and targets, returns what the networks lose on each row, as a share of what a
+        constant loses.
 
     Returns
     -------
@@ -80,19 +96,42 @@ def replay(piece, progress):
     Z, n = piece[0], len(piece[1])
     step = progress.step if progress else 0
     if isinstance(Z, LateMatrix) or step >= ENOUGH_STEPS:
-        return piece, passes_over(n, n, step), None
+        return piece, passes_over(n, n, step, FIRST_EFFORT), None
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
     target = piece[1].copy()  # it may be the caller's own array
     rows = seen = EarlierRows(Z, target, piece[2], rng.random(n))
+    effort = FIRST_EFFORT
     if progress and progress.earlier:
         shuffled = replace(progress.earlier, key=rng.random(len(progress.earlier.key)))
-        rows = rows.joined(shuffled.smallest(REPLAYED_ROWS * n))
-        seen = seen.joined(progress.earlier)
+        again = shuffled.smallest(REPLAYED_ROWS * n)
+        losses = [(losses_of(*rows[:2]), rows[2]) for rows in (piece, again.rows)]
+        effort = next_effort(progress.earlier.effort, surprise(*losses))
+        rows, seen = rows.joined(again), seen.joined(progress.earlier)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
-    return (rows.Z, rows.target, rows.weight), passes_over(len(rows.key), n, step), kept
+    n_passes = passes_over(len(rows.key), n, step, effort)
+    return rows.rows, n_passes, replace(kept, effort=effort)
 
 
-def passes_over(n_rows, n_new, step):
+def next_effort(effort, surprised):
+    """Return how many rows to learn from for each new one: twice as many as last time, or half.
+
+    Parameters
+    ----------
+    effort : int
+        Rows last time.
+    surprised : float
+        What new rows cost beyond earlier ones, at most, as a share of what a constant costs.
+        Networks that have learnt rows by heart are surprised.
+
+    Returns
+    -------
+    int
+    """
+    fewest, most = EFFORTS
+    return min(2 * effort, most) if surprised < KNOWN else max(effort // 2, fewest)
+
+
+def passes_over(n_rows, n_new, step, effort):
     """Return how often to go through a piece of a table, and earlier rows with it.
 
     The fewer the more of them are earlier ones. From very few rows, again and again, only
@@ -104,13 +143,34 @@ def passes_over(n_rows, n_new, step):
         All rows, and those of the piece.
     step : int
         Steps made so far.
+    effort : int
+        Rows to learn from for each of the piece.
 
     Returns
     -------
     int
     """
-    limits = ROWS_PER_NEW_ROW * n_new // n_rows, n_rows // ROWS_PER_PASS
-    return max(1, min(MOST_PASSES, *limits, 2 * ENOUGH_STEPS // (step + 1)))
+    limits = effort * n_new // n_rows, n_rows // ROWS_PER_PASS, 4 * ENOUGH_STEPS // (step + 1)
+    return max(1, min(limits))
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def surprise(new, earlier):
+    """Return what new rows cost beyond earlier ones, two standard errors included.
+
+    Parameters
+    ----------
+    new, earlier : tuple of (losses, weight)
+        Arrays of shape (n,), of their rows.
+
+    Returns
+    -------
+    float
+    """
+    expected, actual = (np.average(losses, weights=weight) for losses, weight in (earlier, new))
+    losses, weight = new
+    error = np.sqrt((weight**2 * (losses - actual) ** 2).sum()) / weight.sum()
+    return actual - expected + 2.0 * error
 
 
 def _stack(pair):

@@ -24,6 +24,7 @@ from ._callbacks import NOBODY, CallbackSupportMixin
 from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
+from ._losses import row_losses
 from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._replay import replay
@@ -171,10 +172,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
+        loss = None if begin else self._loss
         rows = self._encode(X, y, weight, begin=begin)
         del weight  # `rows` has its own
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
         if not max_iter:
+            self._loss = loss  # with the range of what has been learnt
             return self
         training = self._start(
             *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
@@ -193,7 +196,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        rows, n_passes, earlier = replay(piece, None if begin else self._progress)
+        rows, n_passes, earlier = replay(piece, None if begin else self._progress, self._losses_of)
         training = self._start(
             *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False
         )
@@ -202,6 +205,16 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._publish(training, history)
         self._progress = replace(self._progress, earlier=earlier)
         return self
+
+    def _losses_of(self, Z, target):
+        """Return what the networks lose on encoded rows, their mean, of the constant's loss."""
+        target = self._loss.encode(target)
+        raw = predict_batches(self._networks, len(target), Z.__getitem__, np.hstack)
+        losses = [
+            row_losses(self._loss, of_one, target)
+            for of_one in np.split(raw, self.n_estimators, axis=1)
+        ]
+        return np.mean(losses, axis=0) / self._normaliser
 
     def _is_begun(self):
         """Tell whether there is a training to go on with; raise if it cannot."""
@@ -644,8 +657,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 def divergence_error(error, model):
     """Return what to tell the user whose training diverged."""
     return ValueError(
-        f"{error} with learning_rate_init={model.learning_rate_init}: lower it, and check X and y "
-        "for values of extreme scale"
+        f"{error} with learning_rate_init={model.learning_rate_init} and alpha={model.alpha}: "
+        "lower them, and check X and y for values of extreme scale"
     )
 
 

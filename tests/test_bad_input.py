@@ -283,7 +283,7 @@ CASES = {
     "y_val has gaps": (lambda: regress(X_val=X, y_val=y * np.nan), "y_val contains NaN"),
     "y_val has a new class": (
         lambda: classify(X_val=X, y_val=["maybe"] * 40),
-        r"y_val has classes \['maybe'\] that y lacks",
+        r"y_val has classes \['maybe'\] that classes_ lacks",
     ),
     "y_val is negative": (
         lambda: regress(y=abs(y), loss="poisson", X_val=X, y_val=y),
@@ -330,7 +330,7 @@ CASES = {
     # ---- no epoch left
     "labels that were not there, and no epoch left": (
         lambda: classify(warm_start=True).fit(X, objects("x", "w")),
-        "y has classes .* that the first call lacks",
+        "y has classes .* that classes_ lacks",
     ),
     "X_val without y_val, and no epoch left": (
         lambda: regress(warm_start=True).fit(X, y, X_val=X),
@@ -361,7 +361,7 @@ CASES = {
     ),
     "a huge learning rate": (
         lambda: regress(learning_rate_init=1e30, max_iter=50),
-        r"not finite .*learning_rate_init=1e\+30: lower it",
+        r"not finite .*learning_rate_init=1e\+30 and alpha=0.02: lower them",
     ),
 }
 

@@ -11,7 +11,14 @@ from sklearn.datasets import make_friedman1
 
 from sknimble import NimbleRegressor, _replay
 from sknimble._continue import Progress
-from sknimble._replay import MOST_PASSES, passes_over
+from sknimble._replay import (
+    FIRST_EFFORT,
+    ROWS_PER_PASS,
+    next_effort,
+    passes_over,
+    replay,
+    surprise,
+)
 
 
 def one():
@@ -22,21 +29,81 @@ def earlier(model):
     return model._progress.earlier
 
 
-def test_a_piece_is_gone_through_more_often_if_it_is_large_and_early():
-    def passes(n, step):
-        return passes_over(n, n, step)
+def known(Z, target):
+    """Lose nothing on any row."""
+    return np.zeros(len(target))
 
-    assert passes(1, 0) == passes(127, 0) == passes(10**6, 10**6) == 1
-    assert passes(128, 0) == passes(10**6, 19_999) == 2
-    assert passes(10**6, 0) == passes(8 * 64, 4_999) == MOST_PASSES
-    often = [passes(10**6, step) for step in range(0, 50_000, 100)]
+
+def test_a_piece_is_gone_through_more_often_if_it_is_large_and_early():
+    def passes(n, step, effort=FIRST_EFFORT):
+        return passes_over(n, n, step, effort)
+
+    assert passes(1, 0) == passes(383, 0) == passes(10**6, 10**6) == 1
+    assert passes(384, 0) == passes(10**6, 39_999) == 2
+    assert passes(10**6, 0) == passes(8 * 192, 9_999) == FIRST_EFFORT
+    often = [passes(10**6, step) for step in range(0, 90_000, 100)]
     assert often == sorted(often, reverse=True)
 
 
 def test_earlier_rows_take_the_place_of_passes():
-    often = [passes_over(n * 1000, 1000, 0) for n in range(1, 9)]
-    assert often == [8, 8, 5, 4, 3, 2, 2, 2]
-    assert passes_over(8 * 8, 8, 0) == 1
+    often = [passes_over(n * 1000, 1000, 0, 16) for n in range(1, 17)]
+    assert often == [5, 8, 5, 4, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert passes_over(8 * 8, 8, 0, 16) == 1
+    assert passes_over(16_000, 1000, 0, 256) == 16
+
+
+def test_effort_doubles_while_new_rows_are_no_surprise():
+    effort, efforts = FIRST_EFFORT, []
+    for surprised in (0.0, 0.09, -1.0, 0.0, 0.0, 0.0, 0.11, np.nan, 1.0, 1.0, 1.0):
+        effort = next_effort(effort, surprised)
+        efforts.append(effort)
+    assert efforts == [16, 32, 64, 128, 256, 256, 128, 64, 32, 16, 16]
+
+
+def test_surprise_is_what_new_rows_cost_more_at_most():
+    rng = np.random.default_rng(0)
+    new, earlier = rng.exponential(size=100), rng.exponential(size=300)
+    equal = surprise((new, np.ones(100)), (earlier, np.ones(300)))
+    error = new.std() / 10.0
+    assert equal == pytest.approx(new.mean() - earlier.mean() + 2.0 * error)
+    half = np.repeat([0.0, 3.0], 50), np.repeat([1.0, 2.0], [100, 200])
+    weighted = surprise((new, half[0]), (earlier, half[1]))
+    expected = new[50:].mean() - (earlier[:100].sum() + 2.0 * earlier[100:].sum()) / 500.0
+    assert weighted == pytest.approx(expected + 2.0 * new[50:].std() / np.sqrt(50.0))
+    assert not surprise((np.array([np.inf]), np.ones(1)), (earlier, half[1])) < 1.0
+
+
+@pytest.mark.parametrize("loses", [0.0, 1.0])
+def test_effort_goes_on_from_piece_to_piece(loses):
+    """What losses say is asked of the new rows and of those that are learnt again."""
+    asked, kept = [], None
+
+    def losses_of(Z, target):
+        asked.append(Z[:, 0])
+        return np.where(Z[:, 0] < 1000 * step, 0.0, loses)
+
+    for step in range(4):
+        Z = np.arange(1000.0 * step, 1000.0 * (step + 1))[:, None]
+        piece = Z, Z, np.ones(1000)
+        rows, n_passes, kept = replay(piece, Progress([], step, (), kept), losses_of)
+        assert len(rows[1]) == 1000 * (step + 1)
+        effort = [8, 16, 32, 64][step] if loses == 0.0 else [8, 16, 16, 16][step]
+        assert kept.effort == effort
+        assert n_passes == min(effort // (step + 1), 1000 * (step + 1) // ROWS_PER_PASS)
+    assert [len(one) for one in asked] == [1000, 1000, 1000, 2000, 1000, 3000]
+
+
+def test_what_is_known_by_heart_is_not_learnt_more_often():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 8))
+    smooth, noise = np.sin(X[:, 0]) + X[:, 1], rng.standard_normal(3000)
+    efforts = []
+    for y in (smooth, noise):
+        model = one()
+        for part in np.array_split(np.arange(3000), 6):
+            model.partial_fit(X[part], y[part])
+        efforts.append(earlier(model).effort)
+    assert efforts == [256, 16]
 
 
 @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
@@ -49,9 +116,9 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
         for part in np.array_split(np.arange(1000), 10):
             progress = Progress([], 100 * repeat + step, (), kept)
             piece = kind(Z[part]), Z[part], np.ones(len(part))
-            rows, _, kept = _replay.replay(piece, progress)
+            rows, _, kept = replay(piece, progress, known)
             step += 1
-            assert len(rows[1]) <= 8 * len(part)
+            assert len(rows[1]) <= 16 * len(part)
             assert len(kept.key) == min(200, part[-1] + 1)
             seen = kept.Z.toarray() if sparse.issparse(kept.Z) else kept.Z
             np.testing.assert_array_equal(seen, kept.target)  # rows stay whole
@@ -76,13 +143,13 @@ def test_earlier_rows_are_nobody_elses():
 def test_targets_and_the_densest_rows_count_as_numbers_too(monkeypatch):
     monkeypatch.setattr(_replay, "KEPT_CELLS", 1000)
     wide = np.ones((50, 1)), np.ones((50, 99)), np.ones(50)
-    assert len(_replay.replay(wide, None)[2].key) == 10
+    assert len(replay(wide, None, known)[2].key) == 10
     sparse_rows = sparse.random(100, 1000, 0.009, format="csr", random_state=0)
     thin = sparse_rows, np.ones((100, 1)), np.ones(100)
-    kept = _replay.replay(thin, None)[2]
+    kept = replay(thin, None, known)[2]
     assert len(kept.key) == 100
     dense = sparse.csr_matrix(np.ones((1, 1000))), np.ones((1, 1)), np.ones(1)
-    assert 45 < len(_replay.replay(dense, Progress([], 1, (), kept))[2].key) < 55
+    assert 45 < len(replay(dense, Progress([], 1, (), kept), known)[2].key) < 55
 
 
 def test_earlier_rows_are_learnt_again():
