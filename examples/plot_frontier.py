@@ -36,9 +36,11 @@ def command_line():
     parser.add_argument("--seeds", type=int, default=3, help="splits per point")
     parser.add_argument("--folder", help="of tables; without, scikit-learn's own")
     parser.add_argument("--only", help="names of tables, with commas")
-    figure = HERE.parent / "docs" / "figures" / "frontier.png"
-    parser.add_argument("--output", type=Path, default=figure, help="where the picture goes")
-    return parser.parse_args()
+    parser.add_argument("--output", type=Path, help="where the picture goes")
+    arguments = parser.parse_args()
+    folder = Path() if arguments.quick else HERE.parent / "docs" / "figures"
+    arguments.output = arguments.output or folder / "frontier.png"
+    return arguments
 
 
 def nimble(table, price, seed):

@@ -28,7 +28,7 @@ TARGETS = {
     "sin(4 pi x)": lambda x: np.sin(4 * np.pi * x),
     "sin(8 pi x)": lambda x: np.sin(8 * np.pi * x),
 }
-FIGURE = Path(__file__).resolve().parents[1] / "docs" / "figures" / "size_chosen_by_data.png"
+FIGURES = Path(__file__).resolve().parents[1] / "docs" / "figures"
 
 
 def command_line():
@@ -43,8 +43,10 @@ def command_line():
     parser.add_argument("--encoding", default=usual.encoding, help="of the inputs, or none")
     parser.add_argument("--table", help="CSV of numbers to use in place of the robot arm")
     parser.add_argument("--target", default="y", help="its column to predict")
-    parser.add_argument("--output", type=Path, default=FIGURE, help="where the picture goes")
+    parser.add_argument("--output", type=Path, help="where the picture goes")
     arguments = parser.parse_args()
+    folder = Path() if arguments.quick else FIGURES
+    arguments.output = arguments.output or folder / "size_chosen_by_data.png"
     arguments.seeds = arguments.seeds or (2 if arguments.quick else 9)
     return arguments
 

@@ -47,7 +47,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         one network, 16 for each of two, 8 of more; times the root of the number of
         classes, if there are more than two, or of labels per row; or `max_size` if less.
     max_size : int, default=512
-        Most neurons per hidden layer. 0 is a linear model.
+        Most neurons per hidden layer. 0 is a linear model of the encoded columns.
     target_size : float, default=None
         Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
         same price.
@@ -81,7 +81,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         within it of the best, the latest is kept. An anneal of the learning rate that improves
         it by four times as much is followed by another.
     n_iter_no_change : int, default=10
-        Fewest epochs without improvement before the learning rate is annealed.
+        Fewest epochs without improvement before the learning rate is annealed, but never fewer
+        than 300 steps, or 0.3 of those made.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch to keep. "auto": from
         20 rows on, of which equal ones count once below 100 rows. Explicit validation rows in
@@ -89,7 +90,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         epoch and at most `max_iter`; or after `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1, of each class. Several networks hold out one
-        of ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
+        of ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half; above
+        0.5 a random part each.
     warm_start : bool, default=False
         Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all. So that
         it can, the learning rate is not annealed.
@@ -273,8 +275,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Scales, categories and the linear start come from the rows of the first call, or of
         `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
         fourth root of the steps. In the first 20,000 steps a piece is learnt together with up to
-        seven earlier rows for each of its own, a sample that stays in memory, and gone through up
-        to eight times: each time is an epoch.
+        fifteen earlier rows for each of its own, a sample that stays in memory, and gone through
+        the more often the better it was predicted before: each time is an epoch.
 
         Parameters
         ----------

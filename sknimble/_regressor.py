@@ -45,7 +45,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         one network, 16 for each of two, 8 of more; times the root of the number of outputs,
         quantiles included; or `max_size` if less.
     max_size : int, default=512
-        Most neurons per hidden layer. 0 is a linear model.
+        Most neurons per hidden layer. 0 is a linear model of the encoded columns.
     target_size : float, default=None
         Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
         same price.
@@ -79,16 +79,18 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         within it of the best, the latest is kept. An anneal of the learning rate that improves
         it by four times as much is followed by another.
     n_iter_no_change : int, default=10
-        Fewest epochs without improvement before the learning rate is annealed.
+        Fewest epochs without improvement before the learning rate is annealed, but never fewer
+        than 300 steps, or 0.3 of those made.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch to keep. "auto": from
         20 rows on, of which equal ones count once below 100 rows; in the end, but for quantiles,
         networks learn from them too. Explicit validation rows in `fit` take their place, to judge
-        only. Without any, the last weights count, after 600 steps, at least one epoch and at most
+        only. Without any, the last weights count, after 600 steps, two epochs at least and at most
         `max_iter`; or after `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1. Several networks hold out one of
-        ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half.
+        ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half; above 0.5
+        a random part each.
     warm_start : bool, default=False
         Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all. So that
         it can, the learning rate is not annealed.
@@ -142,22 +144,24 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     N and some neurons more. With `target_size` the price is
     ``size_penalty * (N - target_size)**2``.
 
-    With e the error in units of the target's scale, m the prediction and t the target, the loss
+    With the error e in units of the target's scale, m the prediction and t the target, the loss
     of a row, up to a factor, is
 
     ================== ===========================================================================
     "squared_error"    e^2, scale: the standard deviation
     "absolute_error"   abs(e), smoothed within 0.01 robust scales of 0
-    "huber"            e^2 up to half a robust scale, in proportion to abs(e) beyond
+    "huber"            e^2 up to half a robust scale, linear in abs(e) beyond
     "quantile"         q e or (q - 1) e, as the prediction is too low or too high, smoothed alike
     "poisson"          t log(t / m) - t + m, half the Poisson deviance
     "gamma"            log(m / t) + t / m - 1, half the gamma deviance
     ================== ===========================================================================
 
-    with the mean over outputs. A robust scale is 1.48 times the median distance from the median,
-    among values that differ from it. Predictions lie within the range of the training target, and
-    are float64 in its units. Those of "poisson" and "gamma" are never 0, but at least a millionth
-    of the mean.
+    with e the target minus the prediction, and the mean over outputs. A robust scale is 1.48 times
+    the median distance from the median, among values that differ from it. Of the losses that use
+    it, targets beyond a hundred scales count as that far if they are few, a tenth of the rows for
+    a median, and make up nine tenths of what a constant loses. Predictions lie within the range
+    of the training target, and are float64 in its units. Those of "poisson" and "gamma" are never
+    0, but at least a millionth of the mean.
 
     References
     ----------
@@ -258,8 +262,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Scales, categories and the linear start come from the rows of the first call, or of
         `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
         fourth root of the steps. In the first 20,000 steps a piece is learnt together with up to
-        seven earlier rows for each of its own, a sample that stays in memory, and gone through up
-        to eight times: each time is an epoch.
+        fifteen earlier rows for each of its own, a sample that stays in memory, and gone through
+        the more often the better it was predicted before: each time is an epoch.
 
         Parameters
         ----------
@@ -352,8 +356,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Raises
         ------
         ValueError
-            If a single network with no rows held out, or of quantiles, is asked for a standard
-            deviation.
+            If a single network with no rows held out, of quantiles, or `resized`, is asked for a
+            standard deviation.
         """
         if not return_std:
             y = self._predict(X, self._decoded_mean)

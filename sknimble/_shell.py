@@ -517,7 +517,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         n_hidden : int
-            Neurons per hidden layer, from 0, the linear model, to those of the largest network.
+            Neurons per hidden layer, from 0, the linear path alone, to those of the largest
+            network.
             Smaller networks stay as they are.
 
         Returns
@@ -557,7 +558,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         -------
         ndarray of shape (1 + neurons of the largest network,)
             Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: the best
-            constant scores about 1. Of several networks, the mean. Labels are as given, those of
+            constant scores about 1. Of several networks it is the mean of their losses, not the
+            loss of their mean. Labels are as given, those of
             `history_` are smoothed.
 
         Notes

@@ -152,9 +152,9 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
     need = len(GrowableNetworks.BUFFERS) * n_networks * per_network * itemsize
     if need > MEMORY_LIMIT:
         raise ValueError(
-            f"{n_networks} networks of max_size={max_size} with {n_inputs - 1} inputs could need "
-            f"{need / 2**30:.1f} GiB, more than the {MEMORY_LIMIT / 2**30:.0f} GiB allowed: lower "
-            "max_size, n_estimators, or the number of folds and penalties"
+            f"{n_networks} networks of max_size={max_size} with {n_inputs - 1} encoded inputs "
+            f"could need {need / 2**30:.1f} GiB, more than the {MEMORY_LIMIT / 2**30:.0f} GiB "
+            "allowed: lower max_size, n_estimators, or the number of folds and penalties"
         )
 
 

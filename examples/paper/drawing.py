@@ -34,8 +34,9 @@ def command_line(description, n_trials):
     parser.add_argument("--quick", action="store_true", help="seconds, not minutes")
     parser.add_argument("--trials", type=int, help=f"networks (default {n_trials})")
     parser.add_argument("--seed", type=int, default=0, help="of data and weights")
-    parser.add_argument("--output", type=Path, default=FIGURES, help="folder")
+    parser.add_argument("--output", type=Path, help="folder (default docs/figures, or here)")
     arguments = parser.parse_args()
+    arguments.output = arguments.output or (Path() if arguments.quick else FIGURES)
     if arguments.trials is None:
         arguments.trials = 4 if arguments.quick else n_trials
     arguments.output.mkdir(parents=True, exist_ok=True)
