@@ -5,6 +5,7 @@ bends. That says nothing of y. So the means of y in narrow bins are compared wit
 the pieces can draw through them, and a column whose pieces miss much more than noise gets more.
 """
 
+from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -75,6 +76,26 @@ class Numbers:
             _refined(knots, column, center, scale, weight, target, finest)
             for knots, (column, center, scale) in zip(self.knots, columns, strict=True)
         ]
+
+    @property
+    def unscaled(self):
+        """Positions of the columns that have had one value, or none."""
+        return np.flatnonzero(np.isinf(self.scale))
+
+    def rescaled(self, table):
+        """Return these columns, `unscaled` ones with a scale if they vary.
+
+        Parameters
+        ----------
+        table : ndarray of shape (n_samples, n_unscaled)
+            Later values of those columns.
+        """
+        later = copy(self)
+        later.center, later.scale = self.center.copy(), self.scale.copy()
+        for j, column in zip(self.unscaled, table.T, strict=True):
+            values = np.append(column, self.center[j])
+            later.center[j], later.scale[j], _ = _summarise(values, None, 0, 0)
+        return later
 
     def code(self, table):
         """Return numbers in units of their scale, 0 where missing, and which are missing."""

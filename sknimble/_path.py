@@ -81,11 +81,12 @@ def nimble_path(
         All other parameters; None is ``NimbleRegressor()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
         Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        no neuron could pay, and ends at a thousandth of that; None for 8.
+        hardly a neuron pays, and ends at a thousandth of that; None for 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's: an int is a number of folds, stratified for classes.
     scoring : str or callable, default=None
-        A scikit-learn scorer; None is the estimator's own ``score``.
+        A scikit-learn scorer; None is the estimator's own ``score``. Networks of the path do not
+        know the noise of y, for scorers that ask for ``return_std``.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
         tell prices apart. As many as the estimator has are scored as it would be before it
@@ -257,7 +258,7 @@ class _Folds:
             sizes=np.full(n_folds * k * n_penalties, size),
             size_penalty=np.tile(penalties, n_folds * k),
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
-            finish=False,
+            anneal=not model.warm_start, finish=False,
         )  # fmt: skip
         model._seeds = np.array([fold_seed, row_seed, *seeds])
         history = _run(training, model)
@@ -440,11 +441,12 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
         ``NimbleRegressor()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
         Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        no neuron could pay, and ends at a thousandth of that; None for 8.
+        hardly a neuron pays, and ends at a thousandth of that; None for 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's.
     scoring : str or callable, default=None
-        A scikit-learn scorer; None is the estimator's own ``score``.
+        A scikit-learn scorer; None is the estimator's own ``score``. Networks of the path do not
+        know the noise of y, for scorers that ask for ``return_std``.
     selection : {"best", "one_se"}, default="best"
         The price of the best mean score, or the highest whose mean score is within one standard
         error of it.
@@ -512,7 +514,7 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
         ``NimbleClassifier()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
         Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        no neuron could pay, and ends at a thousandth of that; None for 8.
+        hardly a neuron pays, and ends at a thousandth of that; None for 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's; an int is a number of stratified folds.
     scoring : str or callable, default=None
@@ -609,7 +611,7 @@ def choose(scores, selection):
     if np.isnan(means).all():
         raise ValueError("no price has a score on every fold: all are nan, see scores and cv")
     best, n_folds = np.nanargmax(means), scores.shape[1]
-    slack = TIE * max(1.0, abs(means[best]))
-    if selection == "one_se" and n_folds > 1:
+    slack = TIE * np.abs(means[np.isfinite(means)]).max(initial=0.0)
+    if selection == "one_se" and n_folds > 1 and np.isfinite(means[best]):
         slack += scores[best].std(ddof=1) / np.sqrt(n_folds)
     return int(np.flatnonzero(means >= means[best] - slack)[0])

@@ -15,13 +15,14 @@ import scipy.sparse as sp
 
 from ._late import LateMatrix
 
-ROWS_PER_PASS = 192  # over the rows of one call, so many for every pass
+ROWS_PER_PASS, MOST_PASSES = 192, 16  # over the rows of one call, so many for every pass
 ENOUGH_STEPS = 20_000  # after so many every row is used once
 REPLAYED_ROWS = 15  # earlier ones for every new one
 KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
 FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: of the first piece
 EFFORTS = 16, 256  # ... of later ones, fewest and most
 KNOWN = 0.1  # of what a constant loses: by less, new rows cost no more than earlier ones
+CHANGED, CHANGE = 4.0, 0.05  # times what the last new rows cost, and more: the past is over
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class EarlierRows:
         as likely to be here (Vitter, "Random sampling with a reservoir", ACM TOMS 11, 1985).
     effort : int, default=FIRST_EFFORT
         Rows learnt from, when the last of these came, for each that was new.
+    cost : float, default=inf
+        What those that were new lost before they were learnt, as a share of a constant's loss.
     """
 
     Z: np.ndarray
@@ -45,6 +48,7 @@ class EarlierRows:
     weight: np.ndarray
     key: np.ndarray
     effort: int = FIRST_EFFORT
+    cost: float = np.inf
 
     @property
     def rows(self):
@@ -100,26 +104,29 @@ def replay(piece, progress, losses_of):
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
     target = piece[1].copy()  # it may be the caller's own array
     rows = seen = EarlierRows(Z, target, piece[2], rng.random(n))
-    effort = FIRST_EFFORT
+    effort, cost = FIRST_EFFORT, np.inf
     if progress and progress.earlier:
-        shuffled = replace(progress.earlier, key=rng.random(len(progress.earlier.key)))
-        again = shuffled.smallest(REPLAYED_ROWS * n)
-        losses = [(losses_of(*rows[:2]), rows[2]) for rows in (piece, again.rows)]
-        effort = next_effort(progress.earlier.effort, surprise(*losses))
-        rows, seen = rows.joined(again), seen.joined(progress.earlier)
+        earlier = progress.earlier
+        cost, error = mean_and_error(losses_of(*piece[:2]), piece[2])
+        # what no longer holds is forgotten, what is as it was is learnt again
+        if not cost - 2.0 * error > CHANGED * earlier.cost + CHANGE:
+            again = replace(earlier, key=rng.random(len(earlier.key))).smallest(REPLAYED_ROWS * n)
+            expected, _ = mean_and_error(losses_of(*again.rows[:2]), again.weight)
+            effort = next_effort(earlier.effort, cost + 2.0 * error - expected)
+            rows, seen = rows.joined(again), seen.joined(earlier)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
-    return rows.rows, n_passes, replace(kept, effort=effort)
+    return rows.rows, n_passes, replace(kept, effort=effort, cost=cost)
 
 
-def next_effort(effort, surprised):
+def next_effort(effort, surprise):
     """Return how many rows to learn from for each new one: twice as many as last time, or half.
 
     Parameters
     ----------
     effort : int
         Rows last time.
-    surprised : float
+    surprise : float
         What new rows cost beyond earlier ones, at most, as a share of what a constant costs.
         Networks that have learnt rows by heart are surprised.
 
@@ -128,7 +135,7 @@ def next_effort(effort, surprised):
     int
     """
     fewest, most = EFFORTS
-    return min(2 * effort, most) if surprised < KNOWN else max(effort // 2, fewest)
+    return min(2 * effort, most) if surprise < KNOWN else max(effort // 2, fewest)
 
 
 def passes_over(n_rows, n_new, step, effort):
@@ -151,26 +158,18 @@ def passes_over(n_rows, n_new, step, effort):
     int
     """
     limits = effort * n_new // n_rows, n_rows // ROWS_PER_PASS, 4 * ENOUGH_STEPS // (step + 1)
-    return max(1, min(limits))
+    return max(1, min(MOST_PASSES, *limits))
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def surprise(new, earlier):
-    """Return what new rows cost beyond earlier ones, two standard errors included.
+def mean_and_error(losses, weight):
+    """Return the weighted mean of losses, shape (n,), and its standard error.
 
-    Parameters
-    ----------
-    new, earlier : tuple of (losses, weight)
-        Arrays of shape (n,), of their rows.
-
-    Returns
-    -------
-    float
+    Both are nan where no row has a weight.
     """
-    expected, actual = (np.average(losses, weights=weight) for losses, weight in (earlier, new))
-    losses, weight = new
-    error = np.sqrt((weight**2 * (losses - actual) ** 2).sum()) / weight.sum()
-    return actual - expected + 2.0 * error
+    total = weight.sum()
+    mean = np.divide(weight @ losses, total)
+    return mean, np.sqrt((weight**2 * (losses - mean) ** 2).sum()) / total
 
 
 def _stack(pair):

@@ -195,8 +195,13 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         begin = not self._is_begun()
         self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
+        progress = None if begin else self._progress
+        if not begin:
+            table, self._table = self._table, self._table.rescaled(X)
+            if progress and self._table is not table:  # in which earlier rows would be others
+                progress = replace(progress, earlier=None)
         piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        rows, n_passes, earlier = replay(piece, None if begin else self._progress, self._losses_of)
+        rows, n_passes, earlier = replay(piece, progress, self._losses_of)
         training = self._start(
             *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False
         )

@@ -23,6 +23,7 @@ array([[-0.66,  1.  ,  0.  ],
 import datetime
 import numbers
 import re
+from copy import copy
 from decimal import Decimal
 
 import numpy as np
@@ -221,6 +222,29 @@ class TableEncoder:
         self.n_plain_features_ = self.numbers_.n_plain + sum(widths)
         self.n_features_out_ = self.n_plain_features_ + len(self.numbers_.pieces)
         return self
+
+    def rescaled(self, X):
+        """Return an encoder that knows the scale of more columns, or this one.
+
+        Parameters
+        ----------
+        X : DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
+            More of the table. Columns of numbers that have had one value so far, or none, may have
+            others here.
+
+        Returns
+        -------
+        TableEncoder
+        """
+        if self.scaler_ is not None or not len(self.numbers_.unscaled):
+            return self
+        columns = self.number_indices_[self.numbers_.unscaled]
+        numbers = self.numbers_.rescaled(_gather_numbers(X, columns))
+        if len(numbers.unscaled) == len(columns):
+            return self
+        later = copy(self)
+        later.numbers_ = numbers
+        return later
 
     def encode(self, X):
         """Return the matrix of X: dense in C order, or CSR if the table fitted was sparse.

@@ -482,6 +482,35 @@ def test_of_equal_scores_the_highest_price_is_chosen():
     assert choose(scores, "best") == 1
 
 
+@pytest.mark.parametrize("unit", [1e-12, 1e-3, 1e9])
+def test_the_unit_of_the_scores_does_not_matter(unit):
+    assert choose(-unit * (1.0 - SCORES), "best") == 2
+    assert choose(-unit * (1.0 - SCORES), "one_se") == 1
+
+
+@pytest.mark.parametrize("selection", ["best", "one_se"])
+def test_scores_may_be_infinite(selection):
+    assert choose(np.array([[0.1, 0.3], [np.inf, 0.0], [0.2, 0.2]]), selection) == 1
+    assert choose(np.full((3, 2), -np.inf), selection) == 0
+    assert choose(np.array([[-np.inf, 0.3], [0.2, 0.2]]), selection) == 1
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_path_anneals_unless_the_estimator_goes_on(warm_start):
+    rng = np.random.default_rng(0)
+    X, everything = rng.normal(size=(200, 3)), np.arange(200)
+    y = np.sin(2.0 * X[:, 0]) + 0.1 * rng.normal(size=200)
+    estimator = NimbleRegressor(
+        n_estimators=1, warm_start=warm_start, max_iter=50, early_stopping=False, initial_size=16,
+        size_penalty=1e-3, random_state=0,
+    )  # fmt: skip
+    cv = [(everything, everything)]
+    path = nimble_path(X, y, estimator=estimator, size_penalties=[1e-3], cv=cv)
+    alone = estimator.fit(X, y)
+    assert path.sizes[0, 0] == pytest.approx(alone.size_weight_, rel=1e-6)
+    assert path.scores[0, 0] == pytest.approx(alone.score(X, y), rel=1e-6)
+
+
 def test_a_score_that_is_no_number_is_never_chosen():
     scores = SCORES.copy()
     scores[2, 0] = np.nan

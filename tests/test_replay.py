@@ -9,15 +9,15 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import make_friedman1
 
-from sknimble import NimbleRegressor, _replay
+from sknimble import NimbleClassifier, NimbleRegressor, _replay
 from sknimble._continue import Progress
 from sknimble._replay import (
     FIRST_EFFORT,
     ROWS_PER_PASS,
+    mean_and_error,
     next_effort,
     passes_over,
     replay,
-    surprise,
 )
 
 
@@ -54,23 +54,23 @@ def test_earlier_rows_take_the_place_of_passes():
 
 def test_effort_doubles_while_new_rows_are_no_surprise():
     effort, efforts = FIRST_EFFORT, []
-    for surprised in (0.0, 0.09, -1.0, 0.0, 0.0, 0.0, 0.11, np.nan, 1.0, 1.0, 1.0):
-        effort = next_effort(effort, surprised)
+    for surprise in (0.0, 0.09, -1.0, 0.0, 0.0, 0.0, 0.11, np.nan, 1.0, 1.0, 1.0):
+        effort = next_effort(effort, surprise)
         efforts.append(effort)
     assert efforts == [16, 32, 64, 128, 256, 256, 128, 64, 32, 16, 16]
 
 
-def test_surprise_is_what_new_rows_cost_more_at_most():
-    rng = np.random.default_rng(0)
-    new, earlier = rng.exponential(size=100), rng.exponential(size=300)
-    equal = surprise((new, np.ones(100)), (earlier, np.ones(300)))
-    error = new.std() / 10.0
-    assert equal == pytest.approx(new.mean() - earlier.mean() + 2.0 * error)
-    half = np.repeat([0.0, 3.0], 50), np.repeat([1.0, 2.0], [100, 200])
-    weighted = surprise((new, half[0]), (earlier, half[1]))
-    expected = new[50:].mean() - (earlier[:100].sum() + 2.0 * earlier[100:].sum()) / 500.0
-    assert weighted == pytest.approx(expected + 2.0 * new[50:].std() / np.sqrt(50.0))
-    assert not surprise((np.array([np.inf]), np.ones(1)), (earlier, half[1])) < 1.0
+def test_mean_and_error_are_those_of_the_rows_that_count():
+    losses = np.random.default_rng(0).exponential(size=100)
+    mean, error = mean_and_error(losses, np.ones(100))
+    assert (mean, error) == pytest.approx((losses.mean(), losses.std() / 10.0))
+    halves = np.repeat([0.0, 3.0], 50)
+    found = mean_and_error(losses, halves)
+    assert found == pytest.approx(mean_and_error(losses[50:], np.ones(50)))
+    weighted, _ = mean_and_error(losses, np.repeat([1.0, 2.0], 50))
+    assert weighted == pytest.approx((losses[:50].sum() + 2.0 * losses[50:].sum()) / 150.0)
+    assert np.isnan(mean_and_error(losses, np.zeros(100))).all()
+    assert not mean_and_error(np.array([np.inf, 1.0]), np.ones(2))[0] < 1.0
 
 
 @pytest.mark.parametrize("loses", [0.0, 1.0])
@@ -91,6 +91,55 @@ def test_effort_goes_on_from_piece_to_piece(loses):
         assert kept.effort == effort
         assert n_passes == min(effort // (step + 1), 1000 * (step + 1) // ROWS_PER_PASS)
     assert [len(one) for one in asked] == [1000, 1000, 1000, 2000, 1000, 3000]
+
+
+def test_what_no_longer_holds_is_forgotten():
+    """New rows that cost much more than the last new ones say that the past is over."""
+    kept = None
+    for step, loss in enumerate([0.5, 0.1, 0.44, 1.9, 1.9]):
+        piece = np.full((600, 1), step), np.full((600, 1), loss), np.ones(600)
+        progress = Progress([], step, (), kept)
+        rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0])
+        if step == 3:
+            assert len(rows[1]) == len(kept.key) == 600
+            assert kept.effort == FIRST_EFFORT
+        assert kept.cost == pytest.approx(loss if step else np.inf)
+    assert len(kept.key) == 1200
+
+
+def test_a_stream_follows_a_change():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1.0, 1.0, (400 * 14, 2))
+    sign = np.where(np.arange(len(X)) < 400 * 8, 1.0, -1.0)
+    y = np.sin(2.0 * X[:, 0]) + sign * X[:, 1]
+    model = one()
+    for part in np.array_split(np.arange(len(X)), 14):
+        score = model.score(X[part], y[part]) if part[0] else 0.0
+        model.partial_fit(X[part], y[part])
+    assert score > 0.9
+
+
+def test_rows_without_weight_are_no_surprise():
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    y = (X[:, 0] > 1.8).astype(int)
+    model = NimbleClassifier(n_estimators=1, random_state=0, class_weight={0: 0.0})
+    model.partial_fit(X[:300], y[:300], classes=[0, 1])
+    rare = 300 + np.flatnonzero(y[300:])[:1]
+    model.partial_fit(X[rare], y[rare])
+    assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("n_first", [1, 200])
+@pytest.mark.parametrize("value", [0.0, 5.0, -1000.0, np.nan])
+def test_a_column_may_begin_with_one_value(value, n_first):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2600, 2)) + np.nan_to_num([value, 0.0])
+    y = 3.0 * (X[:, 0] - np.nan_to_num(value)) + X[:, 1]
+    X[:n_first, 0] = value
+    model = one().partial_fit(X[:n_first], y[:n_first])
+    for part in np.array_split(np.arange(n_first, 2600), 8):
+        model.partial_fit(X[part], y[part])
+    assert model.score(X[n_first:], y[n_first:]) > 0.95
 
 
 def test_what_is_known_by_heart_is_not_learnt_more_often():
