@@ -138,7 +138,7 @@ class Batches:
 
     def _settle(self, group, scale):
         """Tell which groups there are, and forget what was worked out for others."""
-        self.group, self.scale = group, scale
+        self.scale = scale
         self.groups, self.slot = np.unique(group, return_inverse=True)
         self._uniform, self._whole, self._cuts = {}, None, None
 
@@ -311,45 +311,23 @@ def _relative(weight, dtype):
     return weight * ((weight > 0).sum(1) / weight.sum(1))[:, None]
 
 
-class Judges:
-    """The held-out rows of K networks.
-
-    Iterate for pairs of positions, those of the networks that some rows judge, and the `Rows`.
+def side_by_side(parts):
+    """Return judging rows in one part, networks with rows of their own, if they are few and dense.
 
     Parameters
     ----------
     parts : list of (ndarray of int, Rows)
         Positions of networks, each at most once, and the rows that judge all of them.
+
+    Returns
+    -------
+    list of (ndarray of int, Rows)
     """
-
-    def __init__(self, parts):
-        self.parts = parts
-        n_networks = sum(len(networks) for networks, _ in parts)
-        longest = max((len(rows) for _, rows in parts), default=0)
-        dense = all(isinstance(rows.X, torch.Tensor) for _, rows in parts)
-        if len(parts) > 1 and dense and n_networks * longest <= SLAB_ROWS:
-            self.parts = [_side_by_side(parts, longest)]
-
-    def __iter__(self):
-        return iter(self.parts)
-
-    def of(self, networks, finishing):
-        """Return the judges of some of the networks, by position, in ascending order.
-
-        Those that finish have none.
-        """
-        judges = copy(self)
-        judges.parts = []
-        for judged, rows in self.parts:
-            kept = np.flatnonzero(np.isin(judged, networks[~finishing]))
-            if len(kept):
-                judges.parts.append((np.searchsorted(networks, judged[kept]), rows.of(kept)))
-        return judges
-
-
-def _side_by_side(parts, longest):
-    """Return in one part, in which every network has rows of its own, what several say."""
-    networks = np.concatenate([networks for networks, _ in parts])
+    networks = np.concatenate([networks for networks, _ in parts]) if parts else []
+    longest = max((len(rows) for _, rows in parts), default=0)
+    dense = all(isinstance(rows.X, torch.Tensor) for _, rows in parts)
+    if len(parts) < 2 or not dense or len(networks) * longest > SLAB_ROWS:
+        return parts
     like = parts[0][1].target
     X = like.new_zeros(len(networks), longest, parts[0][1].X.shape[1])
     target = like.new_zeros(len(networks), longest, like.shape[1])
@@ -363,4 +341,17 @@ def _side_by_side(parts, longest):
         weight[here, :n] = longest / n * (1.0 if rows.weight is None else rows.weight)
         first += len(members)
     order = np.argsort(networks)
-    return networks[order], Rows(X, target, weight).of(order)
+    return [(networks[order], Rows(X, target, weight).of(order))]
+
+
+def judges_of(parts, networks, finishing):
+    """Return the judging rows of some networks, in ascending order, by position among these.
+
+    Those that finish have none.
+    """
+    found = []
+    for judged, rows in parts:
+        kept = np.flatnonzero(np.isin(judged, networks[~finishing]))
+        if len(kept):
+            found.append((np.searchsorted(networks, judged[kept]), rows.of(kept)))
+    return found

@@ -481,9 +481,9 @@ def to_onnx(path, networks, table, loss, *, flat, sharpness, classes=None, dtype
     ]
     x, activation = Symbol(graph, "X"), networks[0].activation
     out = compute(OnnxOps, x, fixed, members, activation, link, flat)
-    name = "probabilities" if link in ("sigmoid", "softmax") else "prediction"
-    width = {"prediction": [], "probabilities": [max(2, loss.n_outputs_)]}[name]
-    shape = ["n", *width] if flat else ["n", loss.n_outputs_]
+    name, shape = "prediction", ["n"] if flat else ["n", loss.n_outputs_]
+    if classes is not None:
+        name, shape = "probabilities", ["n", max(2, loss.n_outputs_)]
     model = graph.model(out, name, table.n_features_in_, shape)
     if classes is not None:
         onnx.helper.set_model_props(model, {"classes": json.dumps(classes.tolist(), default=str)})

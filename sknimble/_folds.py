@@ -84,19 +84,14 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
         for part, (_, test) in enumerate(islice(splits, n_estimators)):
             masks[part :: splitter.get_n_splits(), test] = True
     except ValueError as error:
-        raise _split_error(validation_fraction, n_rows, error) from None
+        raise ValueError(
+            f"validation_fraction={validation_fraction} of {n_rows} distinct rows leaves too few, "
+            f"or a class out, on one side: {error}. Change it, or set early_stopping=False"
+        ) from None
     if strata is not None:
         for mask in masks:
             mask[~np.isin(strata, strata[~mask])] = False
     return masks
-
-
-def _split_error(validation_fraction, n_rows, reason):
-    """Return the error for a split that leaves too little on one side."""
-    return ValueError(
-        f"validation_fraction={validation_fraction} of {n_rows} distinct rows leaves too few, or "
-        f"a class out, on one side: {reason}. Change it, or set early_stopping=False"
-    )
 
 
 def _pool_rare(strata, validation_fraction):

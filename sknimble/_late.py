@@ -4,6 +4,8 @@ Encoded, a table can be many times its own size: a column of numbers becomes up 
 would be much, rows stay codes, or an array of numbers as it came, and each batch is made anew.
 """
 
+from copy import copy
+
 import numpy as np
 from sklearn.utils import gen_batches
 
@@ -40,17 +42,14 @@ class LateMatrix:
     table : TableEncoder
     codes : ndarray or CodedWhenRead of shape (n, n_codes)
         As the table compresses rows.
-    index : ndarray of int, default=None
-        Which of these rows, all by default.
-    pieces, with_ones : bool, default=True, False
-        What of the matrix is wanted, as in `TableEncoder.expand`.
     """
 
     ndim = 2
 
-    def __init__(self, table, codes, index=None, pieces=True, with_ones=False):
-        self.table, self.codes, self.pieces, self.with_ones = table, codes, pieces, with_ones
-        self.index = np.arange(len(codes), dtype=np.int32) if index is None else index
+    def __init__(self, table, codes):
+        self.table, self.codes = table, codes
+        self.index = np.arange(len(codes), dtype=np.int32)  # which rows are wanted
+        self.pieces, self.with_ones = True, False  # ... and what of them, as in `expand`
 
     @property
     def shape(self):
@@ -62,23 +61,28 @@ class LateMatrix:
     @property
     def dtype(self):
         """Of the matrix."""
-        return self.codes.dtype
+        return np.dtype(self.table.dtype)
 
     def __len__(self):
         return len(self.index)
 
     def __getitem__(self, rows):
         """Choose rows."""
-        index = self.index[rows]
-        return LateMatrix(self.table, self.codes, index, self.pieces, self.with_ones)
+        return self._with(index=self.index[rows])
 
     def plain(self):
         """Return the matrix without the piecewise-linear encoding."""
-        return LateMatrix(self.table, self.codes, self.index, False, self.with_ones)
+        return self._with(pieces=False)
 
     def add_ones(self):
         """Return the matrix with a trailing column of ones."""
-        return LateMatrix(self.table, self.codes, self.index, self.pieces, True)
+        return self._with(with_ones=True)
+
+    def _with(self, **wanted):
+        """Return the same codes of which something else is wanted."""
+        matrix = copy(self)
+        vars(matrix).update(wanted)
+        return matrix
 
     def toarray(self):
         """Return the matrix, in Fortran order."""

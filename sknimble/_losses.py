@@ -47,8 +47,8 @@ LEAST_PREDICTION = 1e-6  # smallest prediction of a log link, as a share of the 
 LOWEST_TARGET = 1e-30  # smallest target of which a logarithm is taken, likewise
 
 
-def normalisation(loss, target, weight):
-    """Return the weighted mean loss of the best constant prediction, at least `loss.least`.
+def baseline_loss(loss, target, weight):
+    """Return the weighted mean loss of the best constant prediction.
 
     Parameters
     ----------
@@ -57,23 +57,16 @@ def normalisation(loss, target, weight):
     target : ndarray of shape (n, o)
         Encoded targets.
     weight : ndarray of shape (n,)
-        Row weights.
 
     Returns
     -------
     float
-        Normaliser of the data loss.
     """
-    return max(baseline_loss(loss, target, weight), loss.least)
-
-
-def baseline_loss(loss, target, weight):
-    """Return the weighted mean loss of the best constant prediction."""
     raw = np.broadcast_to(loss.baseline(target, weight).astype(target.dtype), target.shape)
-    return mean_loss(loss, raw, target, weight)
+    return _mean_loss(loss, raw, target, weight)
 
 
-def mean_loss(loss, raw, target, weight):
+def _mean_loss(loss, raw, target, weight):
     """Return the weighted mean loss of raw outputs, shape (n, o)."""
     total = 0.0
     for rows in gen_batches(len(target), BLOCK_ROWS):
@@ -100,7 +93,8 @@ def linear_loss(loss, X, target, weight):
     """
     coef, intercept = loss.fit_linear(X.copy(), target, weight)
     raw = X @ coef.T + intercept
-    return mean_loss(loss, raw, target, weight) / normalisation(loss, target, weight)
+    worth = max(baseline_loss(loss, target, weight), loss.least)
+    return _mean_loss(loss, raw, target, weight) / worth
 
 
 def row_losses(loss, raw, target):
@@ -407,7 +401,7 @@ class _LogLink:
         "Generalized linear models", section 2.5. scikit-learn's solvers find the same, but in ten
         times the time (lbfgs), or with warnings on wide tables and heavy tails (both).
         """
-        lowest = mean_loss(self, np.full_like(target, best[1]), target, weight)
+        lowest = _mean_loss(self, np.full_like(target, best[1]), target, weight)
         for _ in range(SCORING_ROUNDS):
             raw = np.clip(X @ best[0] + best[1], self.lowest_, self.highest_)
             rows = weight * self._information(np.exp(raw))
@@ -416,7 +410,7 @@ class _LogLink:
             for share in (1.0, 0.5, 0.25, 0.125):
                 coef = best[0] + share * (model.coef_ - best[0])
                 intercept = best[1] + share * (model.intercept_ - best[1])
-                loss = mean_loss(self, (X @ coef + intercept)[:, None], target, weight)
+                loss = _mean_loss(self, (X @ coef + intercept)[:, None], target, weight)
                 loss += 0.5 * penalty * coef @ coef / weight.sum()
                 if loss < lowest + 1e-9:  # rounding must not decide how many steps are made
                     break

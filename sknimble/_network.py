@@ -13,10 +13,10 @@ CSR rows are multiplied by scipy, whose products take as long as there are nonze
 The functions have no state; `GrowableNetworks` owns the memory.
 """
 
+import math
 import operator
 import os
 from copy import copy
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,13 @@ class Parameters(NamedTuple):
     hidden: tuple
     output: torch.Tensor
 
+    @classmethod
+    def of_arrays(cls, arrays):
+        """Return the parameters that have these `arrays`."""
+        depth = len(arrays) // 2
+        linear, first, output = arrays[0], arrays[depth], arrays[-1]
+        return cls(linear, tuple(arrays[1:depth]), first, tuple(arrays[depth + 1 : -1]), output)
+
     def arrays(self):
         """Return every array, in the order of the flat buffer."""
         return [self.linear, *self.biases, self.first, *self.hidden, self.output]
@@ -64,13 +71,7 @@ class Parameters(NamedTuple):
 
     def of(self, members):
         """Return the arrays of the given networks: copies, or views of a slice of them."""
-        return Parameters(
-            self.linear[members],
-            tuple(bias[members] for bias in self.biases),
-            self.first[members],
-            tuple(weights[members] for weights in self.hidden),
-            self.output[members],
-        )
+        return Parameters.of_arrays([array[members] for array in self.arrays()])
 
 
 # --------------------------------------------------------------------------- activations
@@ -151,23 +152,38 @@ def forward(parameters, X, gates, activation):
 def _from_inputs(parameters, X):
     """Return what the linear path, (K, o, B), and the first layer, (K, C, B), make of a batch."""
     k, o, c = parameters.output.shape
+    paths = parameters.linear, parameters.first
     if isinstance(X, torch.Tensor):
         rows = X.expand(k, -1, -1).mT
-        return torch.bmm(parameters.linear, rows), torch.bmm(parameters.first, rows)
-    if _is_sparse(X):
-        return _from_sparse(parameters, X)
-    n_rows, new = X[0][1].shape[0], parameters.output.new_empty
-    raw, z = new(k, o, n_rows), new(k, c, n_rows)
-    for networks, rows in X:
-        rows = rows.expand(networks.stop - networks.start, -1, -1).mT
-        torch.bmm(parameters.linear[networks], rows, out=raw[networks])
-        torch.bmm(parameters.first[networks], rows, out=z[networks])
-    return raw, z
+        return [torch.bmm(weights, rows) for weights in paths]
+    parts = X if isinstance(X, list) else [(slice(0, k), X)]
+    n_rows = parts[0][1].shape[0]
+    outputs = [parameters.output.new_empty(k, n, n_rows) for n in (o, c)]
+    for networks, rows in parts:
+        for weights, out in zip(paths, outputs, strict=True):
+            _multiply(weights[networks], rows, out[networks])
+    return outputs
+
+
+def _multiply(weights, rows, out):
+    """Write into (k, m, B) what weights (k, m, d) make of rows (B, d), a tensor or CSR."""
+    if sp.issparse(rows):
+        product = torch.from_numpy(rows @ weights.permute(2, 0, 1).flatten(1).numpy())
+        out.copy_(product.t().view_as(out))
+    else:
+        torch.bmm(weights, rows.expand(len(weights), -1, -1).mT, out=out)
 
 
 def _to_inputs(d_raw, d_z, X, linear, first):
     """Write the gradients of the linear path and of the first layer into these arrays."""
-    if isinstance(X, torch.Tensor):
+    if isinstance(X, list):
+        for networks, rows in X:
+            _to_inputs(d_raw[networks], d_z[networks], rows, linear[networks], first[networks])
+    elif sp.issparse(X):
+        for slope, out in ((d_raw, linear), (d_z, first)):
+            product = torch.from_numpy(X.T @ slope.flatten(0, 1).t().numpy())
+            out.copy_(product.unflatten(1, slope.shape[:2]).permute(1, 2, 0))
+    else:
         rows = X.expand(d_raw.shape[0], -1, -1)
         torch.bmm(d_raw, rows, out=linear)
         if first.stride(-1) == 1:
@@ -176,40 +192,6 @@ def _to_inputs(d_raw, d_z, X, linear, first):
             first.copy_(torch.bmm(d_z, rows))
         else:
             torch.bmm(rows.mT, d_z.mT, out=first.mT)
-    elif _is_sparse(X):
-        _to_sparse(d_raw, d_z, X, linear, first)
-    else:
-        for networks, rows in X:
-            _to_inputs(d_raw[networks], d_z[networks], rows, linear[networks], first[networks])
-
-
-def _is_sparse(X):
-    """Tell whether rows are CSR matrices."""
-    return sp.issparse(X[0][1] if isinstance(X, list) else X)
-
-
-def _from_sparse(parameters, X):
-    """Do as `_from_inputs`, for CSR matrices."""
-    k, o, c = parameters.output.shape
-    parts = X if isinstance(X, list) else [(slice(0, k), X)]
-    n_rows = parts[0][1].shape[0]
-    raw, z = (parameters.output.new_empty(k, n, n_rows) for n in (o, c))
-    for networks, rows in parts:
-        for out, weights in ((raw, parameters.linear), (z, parameters.first)):
-            matrix = weights[networks].permute(2, 0, 1).flatten(1)
-            product = torch.from_numpy(rows @ matrix.numpy())
-            out[networks] = product.t().view_as(out[networks])
-    return raw, z
-
-
-def _to_sparse(d_raw, d_z, X, linear, first):
-    """Do as `_to_inputs`, for CSR matrices."""
-    parts = X if isinstance(X, list) else [(slice(0, len(d_raw)), X)]
-    for networks, rows in parts:
-        for slope, array in ((d_raw, linear), (d_z, first)):
-            slope = slope[networks]
-            product = torch.from_numpy(rows.T @ slope.flatten(0, 1).t().numpy())
-            array[networks] = product.unflatten(1, slope.shape[:2]).permute(1, 2, 0)
 
 
 def value(parameters, X, target, weight, gates, activation, loss):
@@ -298,20 +280,14 @@ def _shapes(n_networks, capacity, n_inputs, n_outputs, depth):
     )
 
 
-def view_parameters(flat, shapes, depth):
+def view_parameters(flat, shapes):
     """Cut one flat buffer into `Parameters`."""
-    pieces = flat.split([int(np.prod(shape)) for shape in shapes])
+    pieces, depth = flat.split([math.prod(shape) for shape in shapes]), len(shapes) // 2
     arrays = [piece.view(shape) for piece, shape in zip(pieces, shapes, strict=True)]
     k, c, d = shapes[depth]
-    first = pieces[depth]
-    arrays[depth] = first.view(k, c, d) if _inputs_adjacent(c, d) else first.view(k, d, c).mT
-    return Parameters(
-        arrays[0],
-        tuple(arrays[1:depth]),
-        arrays[depth],
-        tuple(arrays[depth + 1 : 2 * depth]),
-        arrays[-1],
-    )
+    if not _inputs_adjacent(c, d):
+        arrays[depth] = pieces[depth].view(k, d, c).mT
+    return Parameters.of_arrays(arrays)
 
 
 def _inputs_adjacent(n_neurons, n_inputs):
@@ -355,13 +331,14 @@ class GrowableNetworks:
     BUFFERS = ("weights", "gradient", "moment1", "moment2", "average")
     OPTIMISED = ("weights", "gradient", "moment1", "moment2")
     SAVED = ("weights", "average", "moment1", "moment2")
+    _PER_NETWORK = ("seeds", "size", "average_size", "end")
 
     def __init__(
         self, n_inputs, n_outputs, depth, sizes, max_size, seeds, *, gain, dtype, device="cpu"
     ):
         self.n_inputs, self.n_outputs, self.depth = n_inputs, n_outputs, depth
         self.max_size, self.gain = max_size, gain
-        self.seeds = list(seeds)
+        self.seeds = np.array(seeds)
         self.size = np.array(sizes, dtype=float)
         self.average_size = self.size.copy()  # over the steps that "average" is of
         self.end = np.zeros(len(self.seeds), dtype=int)
@@ -389,7 +366,7 @@ class GrowableNetworks:
             shapes = _shapes(k, c, self.n_inputs, self.n_outputs, self.depth)
             self._owner = torch.zeros_like(self.flat["weights"], dtype=torch.int32)
             number = torch.arange(k, dtype=torch.int32, device=self._owner.device)
-            for array in view_parameters(self._owner, shapes, self.depth).arrays():
+            for array in view_parameters(self._owner, shapes).arrays():
                 array.copy_(number[:, None, None].expand_as(array))
         return self._owner
 
@@ -402,9 +379,9 @@ class GrowableNetworks:
     def _allocate(self, capacity):
         """Return empty buffers for ``capacity`` neurons, as attributes of this object."""
         shapes = _shapes(self.n_networks, capacity, self.n_inputs, self.n_outputs, self.depth)
-        lengths = [int(np.prod(shape)) for shape in shapes]
+        lengths = [math.prod(shape) for shape in shapes]
         flat = {name: torch.zeros(sum(lengths), **self.options) for name in self.BUFFERS}
-        views = {name: view_parameters(flat[name], shapes, self.depth) for name in self.BUFFERS}
+        views = {name: view_parameters(flat[name], shapes) for name in self.BUFFERS}
         start = sum(lengths[: self.depth])  # the linear path and hidden biases come first
         optimised = [[flat[name]] for name in self.OPTIMISED]
         decayed = flat["weights"][start:]
@@ -431,10 +408,8 @@ class GrowableNetworks:
     def joined(self, others):
         """Return these networks and those of others, in this order."""
         parts, joined = [self, *others], copy(self)
-        joined.seeds = list(chain(*(part.seeds for part in parts)))
-        joined.size = np.concatenate([part.size for part in parts])
-        joined.average_size = np.concatenate([part.average_size for part in parts])
-        joined.end = np.concatenate([part.end for part in parts])
+        for name in self._PER_NETWORK:
+            setattr(joined, name, np.concatenate([getattr(part, name) for part in parts]))
         vars(joined).update(joined._allocate(_room(joined.end)))
         first = 0
         for part in parts:
@@ -447,9 +422,8 @@ class GrowableNetworks:
 
     def keep(self, members):
         """Keep only the given networks (positions in the batch)."""
-        self.seeds = [self.seeds[i] for i in members]
-        self.size, self.end = self.size[members], self.end[members]
-        self.average_size = self.average_size[members]
+        for name in self._PER_NETWORK:
+            setattr(self, name, getattr(self, name)[members])
         self._reallocate(_room(self.end), members)
 
     # -- size
@@ -496,17 +470,14 @@ class GrowableNetworks:
             end = min(row + BLOCK, stop)
             rng = np.random.default_rng([self.seeds[member], row])
             first = rng.standard_normal((BLOCK, self.n_inputs))[: end - row]
-            self._set(member, "first", slice(row, end), first * self.gain / np.sqrt(self.n_inputs))
-            for layer in range(self.depth - 1):
+            blocks = [first * self.gain / np.sqrt(self.n_inputs)]
+            for _ in range(self.depth - 1):
                 block = rng.standard_normal((BLOCK, row + BLOCK))[: end - row, :end]
-                self._set(member, layer, slice(row, end), block / np.sqrt(end))
-
-    def _set(self, member, layer, rows, block):
-        """Write initial weights into the weights and their average."""
-        block = torch.as_tensor(block, **self.options)
-        for parameters in (self.weights, self.average):
-            array = parameters.first if layer == "first" else parameters.hidden[layer]
-            array[member, rows, : block.shape[1]] = block
+                blocks.append(block / np.sqrt(end))
+            for layers in (self.weights, self.average):
+                for array, block in zip((layers.first, *layers.hidden), blocks, strict=True):
+                    block = torch.as_tensor(block, **self.options)
+                    array[member, row:end, : block.shape[1]] = block
 
     def gates(self, sizes):
         """Return the gates of shape (K, 1, C) at the given sizes; None if no size needs any."""
@@ -555,13 +526,13 @@ class GrowableNetworks:
         states = [self.state(member, name).arrays for name in self.SAVED]
         return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in states])
 
-    def restore(self, member, size, average_size, end, snapshot):
-        """Put a `snapshot` back, with its N, its average and N + W: as if never interrupted."""
-        self.size[member] = min(size, self.max_size)  # which may have been lowered since
-        self.average_size[member], self.end[member] = average_size, end
+    def restore(self, member, progress):
+        """Put back a network's `NetworkProgress`, of which this is a part: as if uninterrupted."""
+        self.size[member] = min(progress.size, self.max_size)  # which may have been lowered since
+        self.average_size[member], self.end[member] = progress.average_size, progress.end
         self.reserve(_room(self.end))
-        shapes = _shapes(1, end, self.n_inputs, self.n_outputs, self.depth)
-        cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-        for name, flat in zip(self.SAVED, snapshot, strict=True):
+        shapes = _shapes(1, progress.end, self.n_inputs, self.n_outputs, self.depth)
+        cuts = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
+        for name, flat in zip(self.SAVED, progress.buffers, strict=True):
             pieces = zip(np.split(flat, cuts), shapes, strict=True)
             self._write(name, member, [piece.reshape(shape[1:]) for piece, shape in pieces])

@@ -356,9 +356,14 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         self.path_estimators = path_estimators
         self.random_state = random_state
 
+    @property
     @abstractmethod
+    def _kind(self):
+        """The class of the estimator."""
+
     def _prototype(self):
         """Return the unfitted estimator with all other parameters."""
+        return self._kind() if self.estimator is None else self.estimator
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, *, groups=None):
@@ -491,10 +496,7 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
         **_NimbleCV._parameter_constraints,
         "estimator": [NimbleRegressor, None],
     }
-
-    def _prototype(self):
-        """Return the unfitted estimator with all other parameters."""
-        return NimbleRegressor() if self.estimator is None else self.estimator
+    _kind = NimbleRegressor
 
     def score(self, X, y, sample_weight=None):
         """Return the score of the final estimator, as `NimbleRegressor.score` does."""
@@ -565,10 +567,7 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
         **_NimbleCV._parameter_constraints,
         "estimator": [NimbleClassifier, None],
     }
-
-    def _prototype(self):
-        """Return the unfitted estimator with all other parameters."""
-        return NimbleClassifier() if self.estimator is None else self.estimator
+    _kind = NimbleClassifier
 
     classes_ = _of_final("classes_", "Class labels of the final estimator.")
 

@@ -59,10 +59,9 @@ class FittedNetwork:
     activation: str
 
     @classmethod
-    def from_state(cls, state, n_hidden, activation):
-        """Cut a learner's `NetworkState` to its first ``n_hidden`` neurons, at its sharpness."""
-        arrays, depth = state.arrays, len(state.arrays) // 2
-        k = n_hidden
+    def from_state(cls, state, activation):
+        """Cut a learner's `NetworkState` to its size, rounded, at its sharpness."""
+        arrays, depth, k = state.arrays, len(state.arrays) // 2, round(state.size)
         hidden = [
             np.concatenate([weights[:k, :k], bias[:k]], axis=1)
             for bias, weights in zip(arrays[1:depth], arrays[depth + 1 : -1], strict=True)

@@ -440,15 +440,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Set the fitted attributes, all at once."""
         self._progress = training.progress()
         vars(self).update(self._fitted(training.states(), history, training.normaliser))
-        return self
 
     def _as_published(self, states):
         """Return the networks of given states, cut to their sizes."""
-        states = [states[member] for member in range(self.n_estimators)]
-        return [
-            FittedNetwork.from_state(state, int(np.rint(state.size)), self.activation)
-            for state in states
-        ]
+        members = range(self.n_estimators)
+        return [FittedNetwork.from_state(states[member], self.activation) for member in members]
 
     def _fitted(self, states, history, normaliser):
         """Return the fitted attributes, as if the training ended here."""

@@ -193,11 +193,14 @@ class TableEncoder:
             Numbers that say which columns should have more pieces.
         weight : ndarray of shape (n_samples,), default=None
             Positive. Integers are the same as repeating rows, unless all are equal: equal weights
-            are none. Other weights are 1 on average, whatever their sum.
+            are none. Other weights are made 1 on average, unless the least is below 1 and the mean
+            above.
         """
         weight = None if weight is None or not np.ptp(weight) else weight
+        # Whole weights count rows. Others have no unit, unless much weight and hardly any are mixed.
         if weight is not None and (weight % 1.0).any():
-            weight = weight * (len(weight) / weight.sum())
+            mean = weight.mean()
+            weight = weight if weight.min() < 1.0 < mean else weight / mean
         self.n_features_in_ = X.shape[1]
         is_level = _level_mask(X, self.categorical_features)
         names = _column_names(X)
@@ -356,7 +359,7 @@ class CodedWhenRead:
     """
 
     def __init__(self, table, numbers):
-        self.table, self.numbers, self.dtype = table, numbers, np.dtype(table.dtype)
+        self.table, self.numbers = table, numbers
 
     def __len__(self):
         return len(self.numbers)

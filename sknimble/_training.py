@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from ._batches import Batches, Judges
+from ._batches import Batches, judges_of, side_by_side
 from ._calibration import best_sharpness
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
@@ -112,7 +112,7 @@ class Training:
         self.normaliser = normaliser
         scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
         self.all_batches = self.batches = Batches(train, groups, batch_size, scale)
-        self.all_judges = self.judges = Judges(judging)
+        self.all_judges = self.judges = side_by_side(judging)
         watched = np.isin(np.arange(k), [m for members, _ in judging for m in members])
         self.schedule = Schedule(
             watched, self.batches.n_batches, max_iter, patience, tol, anneal,
@@ -121,8 +121,7 @@ class Training:
         self.members, self.results, self.judged, self.left = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
         self.utility = np.zeros(k)
-        self.data_loss, self.unmeasured = np.full(k, np.nan), True
-        self.sharpness = np.ones(k)
+        self.data_loss, self.sharpness = np.full(k, np.nan), np.ones(k)
         self.limited = False
         self._aim()
 
@@ -173,7 +172,7 @@ class Training:
         self._judge(self._validate())
         if progress:
             for member, past in enumerate(progress.networks):
-                self.networks.restore(member, past.size, past.average_size, past.end, past.buffers)
+                self.networks.restore(member, past)
                 self.utility[member], self.data_loss[member] = past.utility, past.data_loss
             self.rng.set_state(progress.rng_state)
         self.networks.follow_size()
@@ -209,10 +208,10 @@ class Training:
 
     def _pass(self):
         """Go through the rows once and judge the networks; return their records."""
-        tic, self.unmeasured = time.perf_counter(), True
+        tic = time.perf_counter()
         steady = self.learning_rates(1) if self.schedule.is_steady(self.step + 1) else None
-        for rows in self.batches.epoch(self.rng):
-            self._descend(rows, steady or self.learning_rates(1))
+        for number, rows in enumerate(self.batches.epoch(self.rng)):
+            self._descend(rows, steady or self.learning_rates(1), recorded=number < CYCLE)
         self.epoch += 1
         validation = self._validate()
         self._check(validation[self.schedule.watched])
@@ -222,8 +221,8 @@ class Training:
         return records
 
     # ---------------------------------------------------------------- one pass
-    def _descend(self, rows, learning_rates):
-        """Take one step in the weights and, once a cycle, one in N."""
+    def _descend(self, rows, learning_rates, *, recorded):
+        """Take one step in the weights and, once a cycle, which may be recorded, one in N."""
         networks, target, weight = self.networks, rows.target.mT, rows.weight
         measuring = self.step % CYCLE == 0
         scouting = measuring and self.size_gates is not None
@@ -235,10 +234,9 @@ class Training:
             weights, out, gates = self._at_size()
         raw = gradient(weights, rows.X, target, weight, gates, self.activation, self.loss, out)
         # Without scouts the utility is 0 whatever the losses: one an epoch is for the record.
-        if scouting or (measuring and self.unmeasured):
+        if scouting or (measuring and recorded):
             loss = (self.loss.value(raw, target) * weight).sum(dim=1)
             self.data_loss = normalised(loss.cpu().numpy())
-            self.unmeasured = False
         if measuring:
             self._observe(normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss)
         self.step += 1
@@ -367,7 +365,7 @@ class Training:
         self.limited |= self.schedule.limited(self.step).any()
         if done.any():
             self._leave(done)
-        if done.any() or turned.any():
+        if turned.any():
             self.networks.follow_size(self.schedule.settled)
             self._aim()
 
@@ -396,19 +394,19 @@ class Training:
         # at once: an interrupted training is still whole
         vars(self).update(networks=networks, schedule=schedule, **kept)
         self._choose_rows()
+        self._aim()
 
     def _choose_rows(self):
         """Let every network learn from its rows, and be judged by others unless it finishes."""
         finishing = self.schedule.finishing
         self.batches = self.all_batches.of(self.members, finishing)
-        self.judges = self.all_judges.of(self.members, finishing)
+        self.judges = judges_of(self.all_judges, self.members, finishing)
 
     def part(self, positions):
         """Return a training of the given networks that goes on from here; results are shared."""
         part = copy(self)
         part.rng = deepcopy(self.rng)
         part._keep(positions)
-        part._aim()
         return part
 
     def joined(self, others):
@@ -419,7 +417,6 @@ class Training:
         for name in self._PER_NETWORK:
             setattr(joined, name, np.concatenate([getattr(part, name) for part in parts]))
         joined._keep(np.argsort(joined.members))
-        joined._aim()
         return joined
 
     def _records(self, validation, seconds):

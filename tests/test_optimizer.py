@@ -23,7 +23,7 @@ def set_gradient(networks, step):
     """Give every awake neuron a gradient that depends on its member's seed and the step only."""
     for member, seed in enumerate(networks.seeds):
         end = int(networks.end[member])
-        generator = torch.Generator().manual_seed(100 * seed + step)
+        generator = torch.Generator().manual_seed(100 * int(seed) + step)
         for array in networks.gradient.arrays():
             here = array[member]
             noise = torch.randn(64, 64, generator=generator, dtype=torch.float64)

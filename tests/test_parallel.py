@@ -127,22 +127,6 @@ def test_fits_in_threads_at_once_are_what_they_are_alone():
             np.testing.assert_array_equal(together, alone)
 
 
-def test_nothing_of_the_process_is_changed(data):
-    def settings():
-        return (
-            torch.get_num_threads(), torch.get_num_interop_threads(), torch.get_default_dtype(),
-            torch.is_grad_enabled(), torch.are_deterministic_algorithms_enabled(),
-            torch.random.get_rng_state().tolist(),
-            np.random.mtrand._rand.get_state()[1].tolist(),
-            np.geterr(),
-        )  # fmt: skip
-
-    before = settings()
-    model = NimbleRegressor(max_iter=3, early_stopping=False, random_state=0).fit(*data)
-    model.partial_fit(*data).predict(data[0])
-    assert settings() == before
-
-
 # ------------------------------------------------------------------------------------ the device
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_a_device_that_is_absent_is_an_error_that_says_so(data, device, monkeypatch):

@@ -336,7 +336,7 @@ def test_n_is_averaged_over_the_same_steps_as_the_weights():
 def held_out_objective(training, state, price):
     """Return the objective of a state on the held-out rows, by the network that predicts."""
     ((_, rows),) = training.all_judges
-    network = FittedNetwork.from_state(state, round(state.size), "silu")
+    network = FittedNetwork.from_state(state, "silu")
     error = network.raw(rows.X[:, :-1].numpy()) - rows.target.numpy()
     return float(normalised(0.5 * np.mean(error**2) / training.normaliser)) + price * state.size
 
