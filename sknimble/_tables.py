@@ -197,7 +197,7 @@ class TableEncoder:
             above.
         """
         weight = None if weight is None or not np.ptp(weight) else weight
-        # Whole weights count rows. Others have no unit, unless much weight and hardly any are mixed.
+        # Whole weights count rows. Others have no unit, but where much weight and hardly any mix.
         if weight is not None and (weight % 1.0).any():
             mean = weight.mean()
             weight = weight if weight.min() < 1.0 < mean else weight / mean
