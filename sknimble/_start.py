@@ -17,7 +17,7 @@ from ._training import Training
 MEMORY_LIMIT = 4 * 2**30
 # A table with fewer rows per column than this chooses the ridge penalty of its linear start.
 ROWS_PER_COLUMN = 15
-PENALTIES = (1.0, 1e1, 1e2, 1e3, 1e4)
+LOG_PENALTY = 4  # of the highest to choose from, for rows of weight 1; the lowest is 1
 GAIN = 5 / 3  # of the weights of new neurons on their inputs, which are mostly well below 1
 FARTHEST = 1e30  # target, encoded: float32 holds it
 
@@ -177,17 +177,30 @@ def _read_rows(data, positions):
 
 
 def _best_penalty(loss, data, positions):
-    """Return the ridge penalty that every fourth row likes best of a fit to the others."""
-    judging = np.arange(len(positions)) % 4 == 3
+    """Return the ridge penalty that every fourth row likes best of a fit to the others.
+
+    Equal rows are one, or copies would judge what they have taught. Rows of much weight need
+    higher penalties to feel them.
+    """
+    judging = _numbered(read(data[0], positions)) % 4 == 3
     if not judging.any():
         return 1.0
+    highest = LOG_PENALTY + int(np.log10(max(1.0, data[2][positions].mean())))
 
     def score(penalty):
         coef, intercept = loss.fit_linear(*_read_rows(data, positions[~judging]), penalty)
         X, target, weight = _read_rows(data, positions[judging])
         return np.average(row_losses(loss, X @ coef.T + intercept, target), weights=weight)
 
-    return min(PENALTIES, key=score)
+    return min(10.0 ** np.arange(highest + 1), key=score)
+
+
+def _numbered(X):
+    """Return the number of every row; equal ones share one, but in sparse X, which is not read."""
+    if sp.issparse(X):
+        return np.arange(X.shape[0])
+    number = {}
+    return np.array([number.setdefault(hash(row.tobytes()), len(number)) for row in X])
 
 
 def normalisers(loss, target, weight, fold):

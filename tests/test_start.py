@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.linear_model import Ridge
 
-from sknimble import _start
+from sknimble import NimbleRegressor, _start
 from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
@@ -343,3 +343,27 @@ def test_a_penalty_is_chosen_where_rows_are_few_and_is_one_elsewhere():
         ridge = Ridge().fit(X, (y - y.mean()) / y.std()).coef_
         assert np.allclose(linear[:-1], ridge, rtol=1e-6) == ordinary
         assert np.linalg.norm(linear[:-1]) <= 1.0001 * np.linalg.norm(ridge)
+
+
+@pytest.mark.parametrize("change", ["repeat", "tile", "weight of 4", "weight of 1e5", "sparse"])
+def test_the_penalty_does_not_depend_on_how_often_or_in_which_order_rows_come(change):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 100))
+    y = X[:, :5].sum(axis=1) + 2.0 * rng.normal(size=1000)
+    (X, X_later), (y, y_later) = np.split(X, [200]), np.split(y, [200])
+    X_later, y_later = X_later[:800], y_later[:800]
+
+    def error(X, y, sample_weight=None):
+        model = NimbleRegressor(n_estimators=1, max_size=0, encoding="none", max_iter=1,
+                                early_stopping=False, random_state=0)  # fmt: skip
+        model.fit(X, y, sample_weight=sample_weight)
+        return np.mean((model.predict(X_later) - y_later) ** 2)
+
+    weight = np.full(200, 4.0 if "4" in change else 1e5)
+    weight[0] *= 1.5  # equal weights are none
+    changed = {
+        "repeat": lambda: error(np.repeat(X, 4, axis=0), np.repeat(y, 4)),
+        "tile": lambda: error(np.tile(X, (4, 1)), np.tile(y, 4)),
+        "sparse": lambda: error(sp.csr_matrix(X), y),
+    }.get(change, lambda: error(X, y, weight))()
+    assert changed < 1.03 * error(X, y)
