@@ -34,7 +34,7 @@ def merge_equal_rows(X, target, weight):
     X, target, weight
         Of m <= n rows, in an order that does not depend on the one given.
     """
-    dense = X.toarray() if sp.issparse(X) else X
+    dense = X[:, np.unique(X.indices)].toarray() if sp.issparse(X) else X
     _, first, row = np.unique(
         np.hstack([dense, target]), axis=0, return_index=True, return_inverse=True
     )

@@ -9,6 +9,7 @@ from copy import copy
 from itertools import pairwise
 
 import numpy as np
+from scipy.sparse import csr_array
 
 _TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
 CLIP = 4.0  # where the smooth clip levels off
@@ -225,7 +226,8 @@ def _refined(knots, column, center, scale, weight, target, finest):
     """Return the knots of a column, in its units, or as many more as y asks for."""
     present = ~np.isnan(column)
     z = in_units(column[present], center, scale).astype(np.float64)
-    weight, target = weight[present], target[present]
+    if not present.all():
+        weight, target = weight[present], target[present]
     ordered, mass = _sort(z, weight)
     distinct = np.unique(ordered)
     few = len(distinct) <= _FEW_VALUES
@@ -260,9 +262,10 @@ def _bins(z, ordered, mass, distinct, weight, target):
     own = np.searchsorted(ends, z)  # the bin of each row ends at or above its value
     mass = np.bincount(own, weight)
     middle = np.bincount(own, weight * z) / mass
-    sums = np.stack([np.bincount(own, weight * y) for y in target.T], axis=1)
+    rows = np.arange(len(own) + 1)
+    sums = csr_array((weight, own, rows), shape=(len(own), len(mass))).T @ target
     means = sums / mass[:, None]
-    within = (weight[:, None] * target**2).sum() - (sums * means).sum()
+    within = weight @ np.einsum("ij,ij->i", target, target) - (sums * means).sum()
     return middle, mass, means, within
 
 

@@ -179,7 +179,7 @@ def _affine(X, weights):
     return z
 
 
-def predict_batches(networks, n_rows, read_rows, combine):
+def predict_batches(networks, n_rows, read_rows, combine, n_inputs=None):
     """Predict in batches of rows, so that memory does not grow beyond the output.
 
     Parameters
@@ -191,12 +191,15 @@ def predict_batches(networks, n_rows, read_rows, combine):
         Takes a slice of the rows, returns an ndarray or CSR matrix of shape (., n_inputs).
     combine : callable
         Takes the list of raw outputs of a batch, one per network, returns its predictions.
+    n_inputs : int, default=None
+        Numbers that a row is made of, if it is sparse. None: as many as inputs.
 
     Returns
     -------
     ndarray of shape (n, ...)
     """
-    width = max(1, *(max(n.n_hidden, *n.linear.shape) for n in networks))
+    n_inputs = networks[0].linear.shape[1] if n_inputs is None else n_inputs
+    width = max(1, n_inputs, *(max(n.n_hidden, len(n.linear)) for n in networks))
     rows = max(1, _BATCH_CELLS // width)
     parts = []
     for start in range(0, n_rows, rows):

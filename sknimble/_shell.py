@@ -7,6 +7,7 @@ from dataclasses import replace
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import (
@@ -214,7 +215,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _losses_of(self, Z, target):
         """Return what the networks lose on encoded rows, their mean, of the constant's loss."""
         target = self._loss.encode(target)
-        raw = predict_batches(self._networks, len(target), Z.__getitem__, np.hstack)
+        raw = predict_batches(
+            self._networks, len(target), Z.__getitem__, np.hstack, _numbers_of_a_row(Z)
+        )
         losses = [
             row_losses(self._loss, of_one, target)
             for of_one in np.split(raw, self.n_estimators, axis=1)
@@ -464,7 +467,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     @property
     def n_iter_(self):
         """Epochs, of the network that trained longest."""
-        return max((record.epoch for record in self.history_), default=0)
+        return self.history_[-1].epoch if self.history_ else 0
 
     @property
     def n_hidden_(self):
@@ -493,7 +496,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         def read_rows(rows):
             return self._table.encode(_safe_indexing(X, rows))
 
-        return predict_batches(self._networks, X.shape[0], read_rows, combine)
+        n_inputs = _numbers_of_a_row(X) if self._table.scaler_ is not None else None
+        return predict_batches(self._networks, X.shape[0], read_rows, combine, n_inputs)
 
     # ------------------------------------------------------------------ smaller and fewer
     @property
@@ -655,6 +659,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.string = True
         tags.target_tags.required = True
         return tags
+
+
+def _numbers_of_a_row(X):
+    """Return how many numbers a row of a sparse matrix has on average, None if X is dense."""
+    return -(-X.nnz // X.shape[0]) if sparse.issparse(X) else None
 
 
 def divergence_error(error, model):

@@ -394,10 +394,24 @@ class _Levels:
         if self.width == 1:
             return -1  # one level tells nothing
         codes, distinct = _factorise(values, self.name)
+        self._check_kind(distinct)
         columns = {level: k for k, level in enumerate(self.kept)}
         columns[None] = self.width - 1 if self.has_missing else -1
         other = len(self.kept) if self.pooled else -1
         return np.array([columns.get(level, other) for level in distinct])[codes]
+
+    def _check_kind(self, distinct):
+        """Raise if levels were all strings when fitted, and none of these is, or the reverse."""
+        kinds = [
+            {isinstance(level, str) for level in levels if level is not None}
+            for levels in (self.kept, distinct)
+        ]
+        if kinds in ([{True}, {False}], [{False}, {True}]):
+            before, now = ("strings" if kind == {True} else "numbers" for kind in kinds)
+            raise ValueError(
+                f"Column {self.name!r} should hold {before} for levels, as when fitted, and holds "
+                f"{now}, none of which is known: convert them."
+            )
 
     def expand(self, code, out):
         """Fill the block of a transposed matrix that this column owns."""
@@ -538,6 +552,9 @@ def _gather_numbers(X, indices):
     names = _column_names(X)
     if not _is_frame(X) and X.dtype.kind in "fiub" and len(indices) == X.shape[1]:
         table = X
+    elif hasattr(X, "iloc") and all(map(_is_plain, set(X.dtypes))):
+        single = set(X.dtypes) == {np.dtype(np.float32)}
+        table = X.iloc[:, indices].to_numpy(dtype=np.float32 if single else np.float64)
     else:
         single = _is_frame(X) and {str(dtype).lower() for dtype in X.dtypes} == {"float32"}
         table = np.empty((X.shape[0], len(indices)), dtype=np.float32 if single else np.float64)
@@ -552,6 +569,11 @@ def _gather_numbers(X, indices):
             "unknown."
         )
     return table
+
+
+def _is_plain(dtype):
+    """Tell whether a dtype of a DataFrame is numpy's, of numbers."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
 
 
 def _as_floats(column, name):

@@ -141,3 +141,19 @@ def test_batches_of_rows_give_what_all_rows_give(monkeypatch, make, cells):
 def test_a_pickled_network_answers_the_same():
     network, X = publish(make_learner(), 11), draw_rows()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(network)).raw(X), network.raw(X))
+
+
+def test_a_batch_of_sparse_rows_is_bounded_by_their_numbers():
+    network = FittedNetwork(np.zeros((1, 100_001)), np.zeros((0, 100_001)), [], np.zeros((1, 0)),
+                            "relu")  # fmt: skip
+    batches = []
+
+    def read_rows(rows):
+        batches.append(rows.stop - rows.start)
+        return sp.csr_matrix((1000, 100_000))[rows]
+
+    for n_inputs, n_batches in ((None, 200), (50, 1)):
+        batches.clear()
+        found = predict_batches([network], 1000, read_rows, lambda raws: raws[0], n_inputs)
+        assert found.shape == (1000, 1)
+        assert len(batches) == n_batches

@@ -738,6 +738,37 @@ def test_levels_that_are_equal_are_the_same(fitted, later):
     np.testing.assert_array_equal(table.transform(later), table.transform(fitted))
 
 
+@pytest.mark.parametrize("fitted, later", [([1, 2], ["1", "2"]), (["1", "2"], [1, 2])])
+def test_levels_of_another_type_are_no_levels(fitted, later):
+    def column(levels):
+        return pd.DataFrame({"k": np.array(levels * 5, dtype=object)}).astype("category")
+
+    table = Encoder().fit(column(fitted))
+    with pytest.raises(ValueError, match="Column 'k' should hold (strings|numbers) for levels"):
+        table.transform(column(later))
+    gaps = pd.DataFrame({"k": np.array([None, None], dtype=object)})
+    assert not table.transform(gaps).any()
+    some = pd.DataFrame({"k": np.array([fitted[0], later[0]], dtype=object)})
+    assert table.transform(some).any(axis=1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, bool])
+def test_a_frame_of_numbers_is_the_array_of_its_numbers(dtype):
+    array = np.random.default_rng(0).integers(0, 2, (40, 30)).astype(dtype)
+    array[3] = 1
+    frame = pd.DataFrame(array)
+    frame.columns = [f"x{j}" for j in range(30)]
+    with_gap = frame.astype(float)
+    with_gap.iloc[2, 5] = np.nan
+    np.testing.assert_array_equal(encode(frame), encode(array))
+    np.testing.assert_array_equal(encode(with_gap), encode(with_gap.to_numpy()))
+    mixed = frame.assign(level=list("ab") * 20)
+    np.testing.assert_array_equal(encode(mixed)[:, :30], encode(array))
+    before = frame.copy()
+    encode(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
 def test_periods_among_objects_are_refused_as_all_times_are():
     X = pd.DataFrame({"when": np.array([pd.Period("2024-01"), None], dtype=object)})
     with pytest.raises(TypeError, match="Column 'when'"):
