@@ -570,8 +570,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Notes
         -----
         With one or two hidden layers each neuron is added to what those before it made, so all
-        sizes together take the products of one prediction. With three, the last layer is computed
-        anew for every size.
+        sizes together take the products of one prediction; but with two the activations of the
+        second layer are computed anew for every size, which takes sixty times as long as a
+        prediction for 400 neurons. With three, so is the last layer.
         """
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
