@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
+from scipy.stats import norm
 from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, Ridge
 
 from sknimble import _losses
@@ -408,3 +409,57 @@ def test_the_only_class_there_is_is_the_one_to_expect(only):
     coef, intercept = CrossEntropy().fit_linear(X.copy(), target, np.ones(20))
     share = softmax(X @ coef.T + intercept, axis=1)
     assert (share[:, only] > 0.999).all()
+
+
+GRID = norm.ppf((np.arange(1000) + 0.5) / 1000)  # robust scale 1, upper quartile 1.15
+
+
+def with_outliers(n, value):
+    y = GRID[np.random.default_rng(0).permutation(1000)]  # in any order
+    y[:n] = value
+    return y[:, None]
+
+
+def limit(y, loss=None, weight=None):
+    loss = _losses.AbsoluteError() if loss is None else loss
+    return loss.fit(y, np.ones(len(y)) if weight is None else weight).far_[0]
+
+
+def test_outliers_are_clipped_at_a_hundred_scales_or_upper_quartiles():
+    assert limit(with_outliers(10, 1e6)) == pytest.approx(115.0, rel=0.05)
+    assert limit(with_outliers(99, 1e6)) == pytest.approx(129.0, rel=0.08)
+    mostly_zero = np.where(np.arange(1000) < 600, 0.0, GRID)[:, None]
+    mostly_zero[:5] = 1e6
+    assert limit(mostly_zero) == 100.0
+
+
+def test_outliers_are_few():
+    for level, few in [(0.5, 100), (0.9, 20), (0.1, 20), ([0.5, 0.9], 20)]:
+        loss = _losses.Quantile(level)
+        assert np.isfinite(limit(with_outliers(few - 1, 1e7), loss))
+        assert np.isinf(limit(with_outliers(few + 1, 1e7), loss))
+    weight = np.where(np.arange(1000) < 50, 3.0, 1.0)
+    assert np.isinf(limit(with_outliers(50, 1e7), weight=weight))
+    half = np.where(np.arange(1000) < 130, 0.5, 1.0)
+    assert np.isfinite(limit(with_outliers(130, 1e7), weight=half))
+
+
+def test_outliers_make_up_nine_tenths_of_the_loss():
+    assert np.isinf(limit(with_outliers(1, 6500.0)))
+    assert np.isfinite(limit(with_outliers(1, 7900.0)))
+
+
+def test_outliers_are_clipped_on_both_sides():
+    y = with_outliers(10, 1e6)
+    y[:5] *= -1.0
+    loss = _losses.AbsoluteError().fit(y, np.ones(1000))
+    z = loss.encode(y)
+    assert (z.min(), z.max()) == (-loss.far_[0], loss.far_[0])
+
+
+@pytest.mark.parametrize("far", [0.23, 1e18])
+def test_the_best_constant_is_exact_however_far_the_farthest(far):
+    target = np.column_stack([[0.0] * 5 + [0.1] * 5 + [far], np.zeros(11)])
+    expected = 0.1 if far > 1.0 else 0.73 / 11
+    found = _losses.Huber().fit(target, np.ones(11)).baseline(target, np.ones(11))
+    np.testing.assert_allclose(found, [expected, 0.0], atol=2e-12)

@@ -674,3 +674,8 @@ def test_metadata_is_routed():
         )  # fmt: skip
     assert seen == [80, 80, 80]
     assert np.isfinite(result["test_score"]).all()
+
+
+def test_scores_that_differ_by_a_millionth_differ():
+    scores = np.array([[0.5, 0.5], [0.500001, 0.500001]])
+    assert choose(scores, "best") == 1

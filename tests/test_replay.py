@@ -11,9 +11,12 @@ from sklearn.datasets import make_friedman1
 
 from sknimble import NimbleClassifier, NimbleRegressor, _replay
 from sknimble._continue import Progress
+from sknimble._late import LateMatrix
 from sknimble._replay import (
     FIRST_EFFORT,
+    REPLAYED_ROWS,
     ROWS_PER_PASS,
+    EarlierRows,
     mean_and_error,
     next_effort,
     passes_over,
@@ -227,3 +230,94 @@ def test_no_file_holds_rows_and_a_training_goes_on_without():
     assert len(earlier(model).key) == 600
     np.testing.assert_array_equal(copied.predict(X), model.predict(X))
     assert model.set_params(warm_start=True, max_iter=50).fit(X, y)._progress.earlier is None
+
+
+def come(losses, cost, weight=None, before=0.0, weight_before=None, effort=64):
+    """Let a piece that loses this come after a hundred rows; return what is learnt and kept."""
+    losses, n = np.asarray(losses, dtype=float), len(losses)
+    old = np.broadcast_to(np.asarray(before, dtype=float), 100)[:, None]
+    ones = np.ones(100) if weight_before is None else weight_before
+    earlier = EarlierRows(old, old, ones, np.linspace(0.1, 0.9, 100), effort, cost)
+    piece = losses[:, None], losses[:, None], np.ones(n) if weight is None else weight
+    rows, n_passes, kept = replay(piece, Progress([], 1, (), earlier), lambda Z, t: t[:, 0])
+    return rows, n_passes, kept
+
+
+def forgets(*args, **kwargs):
+    return len(come(*args, **kwargs)[2].key) < 200
+
+
+def test_the_past_is_over_at_four_times_the_cost_and_a_twentieth():
+    assert not forgets(np.full(100, 0.44), 0.1)
+    assert forgets(np.full(100, 0.46), 0.1)
+    assert not forgets(np.full(100, 4.04), 1.0)
+    assert forgets(np.full(100, 4.06), 1.0)
+
+
+def test_two_standard_errors_are_no_change():
+    spread = np.repeat([0.0, 2.0], 50)  # of mean 1, and standard error 0.1
+    assert not forgets(0.55 * spread, 0.1)  # 0.55 - 0.11 < 0.45
+    assert forgets(0.57 * spread, 0.1)
+    assert not forgets(0.4 * spread, 0.1)  # though 0.4 + 0.08 > 0.45
+
+
+def test_two_standard_errors_may_be_a_surprise():
+    spread = np.repeat([0.0, 2.0], 50)
+    assert come(np.full(100, 0.09), 1.0)[2].effort == 128
+    assert come(0.08 * spread, 1.0)[2].effort == 128  # 0.08 + 0.016 < 0.1
+    assert come(0.09 * spread, 1.0)[2].effort == 32
+
+
+def test_rows_without_weight_surprise_nobody():
+    half = np.repeat([0.0, 1.0], 50)
+    assert come(half, 1.0, weight=1.0 - half)[2].effort == 128
+    assert come(half, 1.0, weight=half)[2].cost == 1.0
+    as_before = {"before": half, "weight_before": 1.0 - half}
+    assert come(np.full(100, 0.3), 1.0, **as_before)[2].effort == 32
+    assert come(np.full(100, 0.3), 1.0, before=half)[2].effort == 128
+
+
+def test_other_earlier_rows_are_learnt_again_every_time():
+    Z = np.arange(1000.0)[:, None]
+    earlier = EarlierRows(Z, Z, np.ones(1000), np.linspace(0.0, 1.0, 1000), 64, 1.0)
+    piece, drawn = (np.full((10, 1), -1.0), np.full((10, 1), -1.0), np.ones(10)), []
+    for step in (1, 2):
+        rows, _, _ = replay(piece, Progress([], step, (), earlier), lambda Z, t: np.zeros(len(t)))
+        assert len(rows[0]) == 10 + 10 * REPLAYED_ROWS == 160
+        drawn.append(set(rows[0][10:, 0]))
+    assert len(drawn[0] & drawn[1]) < 75
+
+
+def test_a_column_of_one_value_does_not_have_rows_forgotten():
+    X = np.random.default_rng(0).normal(size=(120, 2))
+    X[:, 1] = 7.0
+    model = NimbleRegressor(n_estimators=1, random_state=0)
+    for part in np.array_split(np.arange(120), 3):
+        model.partial_fit(X[part], X[part, 0])
+        assert len(model._progress.earlier.key) == part[-1] + 1
+
+
+def test_a_piece_too_large_to_be_encoded_is_learnt_as_a_first_one():
+    Z, y = object.__new__(LateMatrix), np.zeros((10_000, 1))
+    rows, n_passes, kept = replay((Z, y, y[:, 0]), None, None)
+    assert rows[0] is Z
+    assert (n_passes, kept) == (8, None)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+def test_what_new_rows_cost_is_a_share_of_what_a_constant_loses(unit):
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    y = unit * (5.0 + np.sin(3.0 * X[:, 0]))
+    model = NimbleRegressor(n_estimators=2, random_state=0).partial_fit(X[:150], y[:150])
+    Z = model._table.encode(X[150:])
+    networks = [network.raw(Z)[:, 0] for network in model._networks]
+    errors = [raw * model._loss.scale_ + model._loss.location_ - y[150:] for raw in networks]
+    expected = np.mean(np.square(errors), axis=0) / y[:150].var()
+    np.testing.assert_allclose(model._losses_of(Z, y[150:, None]), expected, rtol=1e-6)
+
+
+def test_rows_of_another_encoding_are_not_learnt_again():
+    X = np.random.default_rng(0).normal(size=(200, 2))
+    X[:100, 1] = 3.0
+    model = NimbleRegressor(n_estimators=1, random_state=0).partial_fit(X[:100], X[:100, 0])
+    assert len(model.partial_fit(X[100:], X[100:, 0])._progress.earlier.key) == 100

@@ -370,3 +370,10 @@ def test_begun_later_with_nothing_to_watch_the_anneal_is_as_short():
         schedule.turn(step)
     # 600 steps, of which the last 100 anneal
     assert [schedule.rate(step)[0] for step in (5400, 5500, 5550)] == [1.0, 1.0, 0.5]
+
+
+def test_a_training_of_one_epoch_has_a_rate_until_its_end():
+    schedule = make([False], max_iter=1, epoch_steps=50)
+    schedule.turn(50)
+    assert schedule.finished(50).all()
+    assert schedule.rate(50) == [1.0]

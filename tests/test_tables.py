@@ -779,3 +779,21 @@ def test_a_number_that_signals_is_named():
     X = pd.DataFrame({"price": np.array([Decimal("1"), Decimal("sNaN")], dtype=object)})
     with pytest.raises(ValueError, match="Column 'price' should hold numbers"):
         Encoder().fit(X)
+
+
+def test_a_second_value_gives_a_column_its_scale_and_leaves_the_encoder_as_it_was():
+    X = np.array([[1.0, 0.0], [1.0, 1.0]])
+    table = TableEncoder().fit(X)
+    assert table.rescaled(X) is table
+    later = table.rescaled(np.array([[3.0, 0.0], [3.0, 0.0], [3.0, 0.0]]))
+    assert (later.numbers_.center[0], later.numbers_.scale[0]) == (3.0, 2.0)
+    assert (table.numbers_.center[0], table.numbers_.scale[0]) == (1.0, np.inf)
+
+
+def test_much_weight_among_little_counts_as_it_is():
+    X = np.random.default_rng(0).uniform(size=(400, 2))
+    weight = np.where(np.arange(400) % 10, 1e-3, 40.5)  # 1,620 in all
+    y = np.sin(20.0 * X[:, [0]])
+    tables = [TableEncoder(encoding="piecewise").fit(X, y, unit * weight) for unit in (1.0, 1e-3)]
+    many, few = (len(table.numbers_.knots[0]) for table in tables)  # 1e-3: 400 in all
+    assert few < 12 < many
