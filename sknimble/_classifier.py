@@ -254,7 +254,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         check_outputs(y, self._shape, name)
         if self._shape:
             return y.astype(float)
-        texts = sum(labels.dtype.kind in "UT" for labels in (y, self.classes_))
+        texts = sum(labels.dtype.kind == "U" for labels in (y, self.classes_))
         if texts == 1 and not any(labels.dtype == object for labels in (y, self.classes_)):
             unknown = np.unique(y)  # as texts, numbers would be equal to them
         else:

@@ -49,7 +49,7 @@ def constants(table, loss, sharpness):
             "encode them before fitting, for example with OneHotEncoder in a pipeline"
         )
     numbers = table.numbers_
-    arrays = {"center": numbers.center, "scale": numbers.scale}
+    arrays = {"center": np.nan_to_num(numbers.center), "scale": numbers.scale}
     if len(numbers.incomplete):
         arrays["incomplete"] = numbers.incomplete
     pieces = numbers.pieces

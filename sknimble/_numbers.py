@@ -157,7 +157,7 @@ def _summarise(values, weight, fewest, most):
     values, weight = _sort(values[present], weight)  # float32 takes half the time
     values = values.astype(np.float64, copy=False)
     if not len(values):
-        return 0.0, np.inf, np.empty(0)
+        return np.nan, np.inf, np.empty(0)
     n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
     center = float(_quantiles(values, weight, 0.5))
     if n_distinct == 1:

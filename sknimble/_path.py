@@ -610,7 +610,8 @@ def choose(scores, selection):
     if np.isnan(means).all():
         raise ValueError("no price has a score on every fold: all are nan, see scores and cv")
     best, n_folds = np.nanargmax(means), scores.shape[1]
-    slack = TIE * np.abs(means[np.isfinite(means)]).max(initial=0.0)
-    if selection == "one_se" and n_folds > 1 and np.isfinite(means[best]):
+    finite = np.isfinite(means[best])
+    slack = TIE * abs(means[best]) if finite else 0.0
+    if selection == "one_se" and n_folds > 1 and finite:
         slack += scores[best].std(ddof=1) / np.sqrt(n_folds)
     return int(np.flatnonzero(means >= means[best] - slack)[0])

@@ -22,7 +22,7 @@ KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
 FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: of the first piece
 EFFORTS = 16, 256  # ... of later ones, fewest and most
 KNOWN = 0.1  # of what a constant loses: by less, new rows cost no more than earlier ones
-CHANGED, CHANGE = 4.0, 0.05  # times what the last new rows cost, and more: the past is over
+CHANGED, CHANGE = 4.0, 0.05  # times what the last new rows cost, and more, twice: it is over
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class EarlierRows:
         Rows learnt from, when the last of these came, for each that was new.
     cost : float, default=inf
         What those that were new lost before they were learnt, as a share of a constant's loss.
+    suspected : bool, default=False
+        Whether that was so much that the past may be over.
     """
 
     Z: np.ndarray
@@ -49,6 +51,7 @@ class EarlierRows:
     key: np.ndarray
     effort: int = FIRST_EFFORT
     cost: float = np.inf
+    suspected: bool = False
 
     @property
     def rows(self):
@@ -104,19 +107,22 @@ def replay(piece, progress, losses_of):
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
     target = piece[1].copy()  # it may be the caller's own array
     rows = seen = EarlierRows(Z, target, piece[2], rng.random(n))
-    effort, cost = FIRST_EFFORT, np.inf
+    effort, cost, suspected = FIRST_EFFORT, np.inf, False
     if progress and progress.earlier:
         earlier = progress.earlier
         cost, error = mean_and_error(losses_of(*piece[:2]), piece[2])
-        # what no longer holds is forgotten, what is as it was is learnt again
-        if not cost - 2.0 * error > CHANGED * earlier.cost + CHANGE:
+        suspected = n > 1 and cost - 2.0 * error > CHANGED * earlier.cost + CHANGE
+        if suspected and earlier.suspected:
+            suspected = False  # but sure: what no longer holds is forgotten
+        else:  # one such piece may be of inputs that are new, and is learnt with the others
             again = replace(earlier, key=rng.random(len(earlier.key))).smallest(REPLAYED_ROWS * n)
             expected, _ = mean_and_error(losses_of(*again.rows[:2]), again.weight)
             effort = next_effort(earlier.effort, cost + 2.0 * error - expected)
             rows, seen = rows.joined(again), seen.joined(earlier)
+            cost = earlier.cost if suspected else cost
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
-    return rows.rows, n_passes, replace(kept, effort=effort, cost=cost)
+    return rows.rows, n_passes, replace(kept, effort=effort, cost=cost, suspected=suspected)
 
 
 def next_effort(effort, surprise):

@@ -242,8 +242,12 @@ class TableEncoder:
         if self.scaler_ is not None or not len(self.numbers_.unscaled):
             return self
         columns = self.number_indices_[self.numbers_.unscaled]
+        X = X.toarray() if sparse.issparse(X) else X
         numbers = self.numbers_.rescaled(_gather_numbers(X, columns))
-        if len(numbers.unscaled) == len(columns):
+        if all(
+            np.array_equal(getattr(numbers, name), getattr(self.numbers_, name), equal_nan=True)
+            for name in ("center", "scale")
+        ):
             return self
         later = copy(self)
         later.numbers_ = numbers

@@ -492,6 +492,7 @@ def test_the_unit_of_the_scores_does_not_matter(unit):
 def test_scores_may_be_infinite(selection):
     assert choose(np.array([[0.1, 0.3], [np.inf, 0.0], [0.2, 0.2]]), selection) == 1
     assert choose(np.full((3, 2), -np.inf), selection) == 0
+    assert choose(np.array([[-1e9, -1e9], [0.5, 0.5], [0.9, 0.9]]), selection) == 2
     assert choose(np.array([[-np.inf, 0.3], [0.2, 0.2]]), selection) == 1
 
 

@@ -97,17 +97,19 @@ def test_effort_goes_on_from_piece_to_piece(loses):
 
 
 def test_what_no_longer_holds_is_forgotten():
-    """New rows that cost much more than the last new ones say that the past is over."""
+    """Two pieces that cost much more than those before say that the past is over."""
     kept = None
-    for step, loss in enumerate([0.5, 0.1, 0.44, 1.9, 1.9]):
+    losses, kept_rows = [0.5, 0.1, 0.44, 1.9, 0.44, 1.9, 1.9, 1.9], []
+    for step, loss in enumerate(losses):
         piece = np.full((600, 1), step), np.full((600, 1), loss), np.ones(600)
         progress = Progress([], step, (), kept)
         rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0])
-        if step == 3:
-            assert len(rows[1]) == len(kept.key) == 600
-            assert kept.effort == FIRST_EFFORT
-        assert kept.cost == pytest.approx(loss if step else np.inf)
-    assert len(kept.key) == 1200
+        kept_rows.append(len(kept.key) // 600)
+        suspected = step in (3, 5)  # compared with what went before
+        assert kept.suspected == suspected
+        assert kept.cost == pytest.approx(0.44 if suspected else loss if step else np.inf)
+        assert len(rows[1]) == len(kept.key)
+    assert kept_rows == [1, 2, 3, 4, 5, 6, 1, 2]
 
 
 def test_a_stream_follows_a_change():
@@ -120,6 +122,55 @@ def test_a_stream_follows_a_change():
         score = model.score(X[part], y[part]) if part[0] else 0.0
         model.partial_fit(X[part], y[part])
     assert score > 0.9
+
+
+def test_new_inputs_are_not_a_change():
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.uniform(-2.0, 0.0, (600, 1)), rng.uniform(0.0, 2.0, (2400, 1))])
+    model = one()
+    for part in np.array_split(np.arange(3000), 10):
+        model.partial_fit(X[part], abs(X[part, 0]))
+    assert abs(model.predict(X[:600]) - abs(X[:600, 0])).mean() < 0.05
+    assert len(earlier(model).key) == 3000
+
+
+def test_single_rows_say_nothing_of_a_change():
+    X, y = make_friedman1(200, 6, noise=1.0, random_state=0)
+    model = one()
+    for row in range(100):
+        model.partial_fit(X[[row]], y[[row]])
+    assert len(earlier(model).key) > 90
+
+
+def test_sparse_and_dense_pieces_take_turns():
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    y, first = X[:, 0], X[:60].copy()
+    first[:, 1] = 2.0
+    model = one().partial_fit(first, y[:60]).partial_fit(sparse.csr_matrix(X[60:]), y[60:])
+    assert np.isfinite(model._table.numbers_.scale).all()
+
+
+def test_single_rows_give_a_column_its_scale():
+    X = np.random.default_rng(0).normal(size=(40, 2)) + 1e4
+    X[0, 0] = np.nan
+    model = one()
+    for row in range(40):
+        model.partial_fit(X[[row]], X[[row], 1])
+    assert np.isfinite(model._table.numbers_.scale).all()
+    assert (model._table.numbers_.scale < 10.0).all()
+
+
+@pytest.mark.parametrize("second", [1, 100])
+def test_a_column_without_values_at_first_was_not_zero(second):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 2)) + [1e4, 0.0]
+    y = X[:, 0] - 1e4 + 3.0 * X[:, 1]
+    X[:200, 0] = np.nan
+    X[200 : 200 + second, 0] = 1e4
+    model = one()
+    for part in np.split(np.arange(2000), [200, 200 + second, 500, 1000, 1500]):
+        model.partial_fit(X[part], y[part])
+    assert model.score(X[500:], y[500:]) > 0.95
 
 
 def test_rows_without_weight_are_no_surprise():
@@ -232,12 +283,12 @@ def test_no_file_holds_rows_and_a_training_goes_on_without():
     assert model.set_params(warm_start=True, max_iter=50).fit(X, y)._progress.earlier is None
 
 
-def come(losses, cost, weight=None, before=0.0, weight_before=None, effort=64):
+def come(losses, cost, weight=None, before=0.0, weight_before=None, effort=64, suspected=True):
     """Let a piece that loses this come after a hundred rows; return what is learnt and kept."""
     losses, n = np.asarray(losses, dtype=float), len(losses)
     old = np.broadcast_to(np.asarray(before, dtype=float), 100)[:, None]
     ones = np.ones(100) if weight_before is None else weight_before
-    earlier = EarlierRows(old, old, ones, np.linspace(0.1, 0.9, 100), effort, cost)
+    earlier = EarlierRows(old, old, ones, np.linspace(0.1, 0.9, 100), effort, cost, suspected)
     piece = losses[:, None], losses[:, None], np.ones(n) if weight is None else weight
     rows, n_passes, kept = replay(piece, Progress([], 1, (), earlier), lambda Z, t: t[:, 0])
     return rows, n_passes, kept
