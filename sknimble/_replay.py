@@ -5,7 +5,8 @@ are few, each piece is learnt together with a sample of all rows before it (expe
 "Self-improving reactive agents based on reinforcement learning", Machine Learning 8, 1992). How
 often is asked of the piece, before it is learnt: where the networks know new rows as well as old
 ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the prequential
-approach", Journal of the Royal Statistical Society A 147, 1984).
+approach", Journal of the Royal Statistical Society A 147, 1984). And where they cost far more than
+what came just before them, twice, what came before no longer holds and is forgotten.
 """
 
 from dataclasses import dataclass, replace
@@ -93,7 +94,7 @@ def replay(piece, progress, losses_of):
     Returns
     -------
     rows : tuple of (Z, target, weight)
-        The new rows, and up to `REPLAYED_ROWS` earlier ones for each.
+        The new rows, and up to `REPLAYED_ROWS` earlier ones for each, unless the past is over.
     n_passes : int
         How often to go through them.
     earlier : EarlierRows or None
