@@ -86,8 +86,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out that say when to stop and which epoch to keep. "auto": from
         20 rows on, of which equal ones count once below 100 rows. Explicit validation rows in
-        `fit` take their place. Without any, the last weights count, after 600 steps, at least one
-        epoch and at most `max_iter`; or after `max_iter` epochs with `warm_start`.
+        `fit` take their place. Without any, the last weights count, after 600 steps, two epochs
+        at least and at most `max_iter`; or after `max_iter` epochs with `warm_start`.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1, of each class. Several networks hold out one
         of ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half; above
