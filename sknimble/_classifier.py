@@ -219,7 +219,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             if str(getattr(y, "dtype", None)).lower() == "object":
                 _check_objects(y, name)
             assert_all_finite(y, input_name=name)
-            if np.asarray(y).dtype.kind in "mM" and np.isnat(np.asarray(y)).any():
+            labels = np.asarray(y)
+            if labels.dtype.kind in "mM" and np.isnat(labels).any():
                 raise TypeError("NaT is no label")
             check_classification_targets(y)
             kind = type_of_target(y, input_name=name)

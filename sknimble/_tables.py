@@ -554,14 +554,14 @@ def _time_error(name, dtype):
 def _gather_numbers(X, indices):
     """Return the columns with these indices as a float table, missing values as NaN."""
     names = _column_names(X)
+    single = _is_frame(X) and all(str(dtype).lower() == "float32" for dtype in X.dtypes)
+    dtype = np.float32 if single else np.float64
     if not _is_frame(X) and X.dtype.kind in "fiub" and len(indices) == X.shape[1]:
         table = X
-    elif hasattr(X, "iloc") and all(map(_is_plain, set(X.dtypes))):
-        single = set(X.dtypes) == {np.dtype(np.float32)}
-        table = X.iloc[:, indices].to_numpy(dtype=np.float32 if single else np.float64)
+    elif hasattr(X, "iloc") and all(map(_is_plain, X.dtypes)):
+        table = X.iloc[:, indices].to_numpy(dtype=dtype)
     else:
-        single = _is_frame(X) and {str(dtype).lower() for dtype in X.dtypes} == {"float32"}
-        table = np.empty((X.shape[0], len(indices)), dtype=np.float32 if single else np.float64)
+        table = np.empty((X.shape[0], len(indices)), dtype=dtype)
         for k, j in enumerate(indices):
             table[:, k] = _as_floats(_column(X, j), names[j])
     ends = np.fmin.reduce(table), np.fmax.reduce(table)
