@@ -175,7 +175,6 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
         loss = None if begin else self._loss
         rows = self._encode(X, y, weight, begin=begin)
-        del weight  # `rows` has its own
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
         if not max_iter:
             self._loss = loss  # with the range of what has been learnt
@@ -184,8 +183,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
             anneal=not self.warm_start,
         )  # fmt: skip
-        history = self._run(training, [] if begin else self.history_, X, y, metadata)
-        self._publish(training, history)
+        self._run(training, X, y, metadata, begin=begin)
         judged = {**training.results, **training.judged}
         del training  # and its memory, before more is asked for
         self._look_back(judged, rows, validation)
@@ -207,8 +205,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False
         )
         metadata = {} if sample_weight is None else {"sample_weight": weight}
-        history = self._run(training, [] if begin else self.history_, X, y, metadata)
-        self._publish(training, history)
+        self._run(training, X, y, metadata, begin=begin)
         self._progress = replace(self._progress, earlier=earlier)
         return self
 
@@ -389,11 +386,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         least = min(32, -(-n_rows // 4))
         return int(np.clip(n_rows // (16 if again else 32), least, 256))
 
-    def _run(self, training, history, X, y, metadata):
-        """Train to the end, or to where a callback or Ctrl-C ends it; return all records."""
+    def _run(self, training, X, y, metadata, *, begin):
+        """Train to the end, or to where a callback or Ctrl-C ends it, and publish all at once."""
         from ._training import Divergence
 
-        history = list(history)
+        history = [] if begin else list(self.history_)
         data = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         fitting = self._init_callback_context(max_subtasks=training.schedule.max_iter)
         fitting.call_on_fit_task_begin(**data)
@@ -415,7 +412,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        return history
+        self._progress = training.progress()
+        vars(self).update(self._fitted(training.states(), history, training.normaliser))
 
     def _train(self, training, history, fitting, data):
         """Run the epochs, report each, and tell the callbacks."""
@@ -439,11 +437,6 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             sys.stdout.write("\n")
 
     # ------------------------------------------------------------------ publish
-    def _publish(self, training, history):
-        """Set the fitted attributes, all at once."""
-        self._progress = training.progress()
-        vars(self).update(self._fitted(training.states(), history, training.normaliser))
-
     def _as_published(self, states):
         """Return the networks of given states, cut to their sizes."""
         members = range(self.n_estimators)
