@@ -250,26 +250,25 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return float(min(round(size), self.max_size))
         return float(self.initial_size)
 
-    def _check_rows(self, X, y, sample_weight, name="y"):
-        """Return y as an array and float weights, checked against X."""
-        y = self._check_target(y, name)
-        check_consistent_length(X, y)
-        if sample_weight is None:
-            return y, np.broadcast_to(1.0, len(y))
-        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        if not weight.any():
-            raise ValueError("all sample weights are zero; at least one weight must be positive")
-        return y, _moderate(weight)
-
     def _check_data(self, X, y, sample_weight, *, reset):
-        """Return the rows that count, checked, and their weights."""
+        """Return the rows to learn from that count, checked, and their weights."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
+        return self._check_rows(X, y, sample_weight, reset=reset)
+
+    def _check_rows(self, X, y, sample_weight, *, reset=False, name="y"):
+        """Return the rows that count, checked, and their weights."""
         X = validate_table(self, X, reset=reset)
-        y, weight = self._check_rows(X, y, sample_weight)
-        return _rows_that_count(X, y, weight)
+        y = self._check_target(y, name)
+        check_consistent_length(X, y)
+        if sample_weight is None:
+            return X, y, np.broadcast_to(1.0, len(y))
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weight.any():
+            raise ValueError("all sample weights are zero; at least one weight must be positive")
+        return _rows_that_count(X, y, _moderate(weight))
 
     def _encode(self, X, y, weight, *, begin, classes=None):
         """Return float matrix, targets and weights; learn how to make them if this begins."""
@@ -308,9 +307,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together")
-        X_val = validate_table(self, X_val, reset=False)
-        y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, "y_val")
-        X_val, y_val, weight = _rows_that_count(X_val, y_val, weight)
+        X_val, y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, name="y_val")
         target = self._apply_target(y_val, "y_val")
         Z = encode_early_or_late(self._table, X_val)
         return Z, target, _in_precision_of(Z, self._reweight(y_val, weight))
@@ -568,9 +565,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         prediction for 400 neurons. With three, so is the last layer.
         """
         check_is_fitted(self)
-        X = validate_table(self, X, reset=False)
-        y, weight = self._check_rows(X, y, sample_weight)
-        X, y, weight = _rows_that_count(X, y, weight)
+        X, y, weight = self._check_rows(X, y, sample_weight)
         target = self._loss.encode(self._apply_target(y))
         Z, weight = encode_early_or_late(self._table, X), self._reweight(y, weight)
         curves = [prefix_losses(n, Z, target, weight, self._loss) for n in self._networks]
