@@ -18,13 +18,12 @@ from sklearn.base import (
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing, check_array, check_random_state, get_tags, indexable
+from sklearn.utils import _safe_indexing, check_array, get_tags, indexable
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._classifier import NimbleClassifier
-from ._folds import TINY_ROWS, held_out_masks, merge_equal_rows
-from ._late import encode_early_or_late, plain, read, thin
+from ._late import plain, read, thin
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
 from ._shell import divergence_error
@@ -210,13 +209,10 @@ class _Folds:
         weights = np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
             np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice
-        if max(map(len, trains)) < TINY_ROWS:
-            Z, target, weights = merge_equal_rows(model._table.encode(X), target, weights)
-        else:
-            Z = encode_early_or_late(model._table, X)
-        self.Z, self.target, self.weights = Z, target, weights
-        self.losses = [self._fit_loss(weight) for weight in weights]
-        model._loss = self._fit_loss(weights.mean(axis=0))
+        n_learnt = max(map(len, trains))
+        self.Z, self.target, self.weights = model._encode_rows(X, target, weights, n_learnt)
+        self.losses = [self._fit_loss(weight) for weight in self.weights]
+        model._loss = self._fit_loss(self.weights.mean(axis=0))
 
     def _fit_loss(self, weight):
         """Return the loss, its scale learned from the rows that weigh."""
@@ -241,18 +237,16 @@ class _Folds:
 
         model, n_folds, n_penalties = self.model, len(self.weights), len(penalties)
         k = model.n_estimators
-        rng = check_random_state(model.random_state)
-        fold_seed, row_seed, *seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2).tolist()
+        model._draw_seeds()
+        _, row_seed, *seeds = model._seeds.tolist()
         used = self.weights > 0
-        encoded = [loss.encode(self.target) for loss in self.losses]
-        encoded = np.stack([without_units(target, self.Z.dtype) for target in encoded])
+        encoded = [without_units(loss.encode(self.target), self.Z.dtype) for loss in self.losses]
+        same = all(np.array_equal(target, encoded[0]) for target in encoded)
         size = model._initial_size(self.losses[0].n_outputs_, n_networks)
-        if (encoded == encoded[0]).all():
-            encoded = encoded[:1]
         # Networks with the same rows, one per price, stand together: they share batches.
         training = model._launch(
-            self.Z, np.repeat(encoded, k, axis=0) if len(encoded) > 1 else encoded[0],
-            np.repeat(self.weights, k, axis=0), self._held_out(used, fold_seed),
+            self.Z, encoded[0] if same else np.repeat(encoded, k, axis=0),
+            np.repeat(self.weights, k, axis=0), self._held_out(used),
             fold=np.repeat(np.arange(n_folds * k), n_penalties),
             seeds=np.repeat(np.tile(seeds, n_folds), n_penalties).tolist(), row_seed=row_seed,
             sizes=np.full(n_folds * k * n_penalties, size),
@@ -260,7 +254,6 @@ class _Folds:
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
             anneal=not model.warm_start, finish=False,
         )  # fmt: skip
-        model._seeds = np.array([fold_seed, row_seed, *seeds])
         history = _run(training, model)
         number = np.arange(n_folds * k * n_penalties).reshape(n_folds, k, n_penalties)
         return [
@@ -271,7 +264,7 @@ class _Folds:
             for p, penalty in enumerate(penalties)
         ]
 
-    def _held_out(self, used, seed):
+    def _held_out(self, used):
         """Return the rows that judge the networks of each fold, as a fit to it would choose."""
         model, k = self.model, self.model.n_estimators
         if not any(model._stops_early(rows.sum()) for rows in used):
@@ -279,10 +272,7 @@ class _Folds:
         masks = np.zeros((len(used), k, used.shape[1]), dtype=bool)
         for mask, rows in zip(masks, used, strict=True):
             if model._stops_early(rows.sum()):
-                strata = model._strata(self.target[rows])
-                mask[:, rows] = held_out_masks(
-                    rows.sum(), strata, k, model.validation_fraction, seed
-                )
+                mask[:, rows] = model._hold_out(self.target[rows])
         return masks.reshape(-1, used.shape[1])
 
     def _fitted(self, training, history, numbers, penalty, fold):

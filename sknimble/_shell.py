@@ -275,17 +275,21 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         target = self._learn_target(y, classes) if begin else self._apply_target(y)
         weight = self._reweight(y, weight)
         if begin:
-            self._noise = None
-            self._fixed = self._fixed_parameters()
             self._table = self._fit_table(X, target, weight)
-        if len(target) < TINY_ROWS:
-            Z, target, weight = merge_equal_rows(self._table.encode(X), target, weight)
-        else:
-            Z = encode_early_or_late(self._table, X)
+        Z, target, weight = self._encode_rows(X, target, weight, len(target))
         self._loss = (
             self._make_loss(target).fit(target, weight) if begin else self._loss.widen(target)
         )
         return Z, target, _in_precision_of(Z, weight)
+
+    def _encode_rows(self, X, target, weight, n_learnt):
+        """Return float matrix, targets and weights; where few rows are learnt, equal ones merged.
+
+        Weights have shape (..., n).
+        """
+        if n_learnt < TINY_ROWS:
+            return merge_equal_rows(self._table.encode(X), target, weight)
+        return encode_early_or_late(self._table, X), target, weight
 
     def _fit_table(self, X, target, weight):
         """Fit the table; choose the dtype that the size of the problem and the device ask for."""
@@ -318,13 +322,16 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
         k, n = self.n_estimators, len(target)
         if begin:
-            rng = check_random_state(self.random_state)
-            self._seeds = rng.randint(np.iinfo(np.int32).max, size=k + 2)
+            self._noise = None
+            self._fixed = self._fixed_parameters()
+            self._draw_seeds()
             self._sizes = np.full(k, self._initial_size(self._loss.n_outputs_, k))
         _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
         if validation is None and hold_out and self._stops_early(n):
-            held_out = self._hold_out(target, begin=begin)
+            if not begin:
+                self._check_held_out_of(n)
+            held_out = self._hold_out(target)
         self._held_out_of = None if held_out is None else n
         if validation is not None:
             Z_val, target_val, weight_val = validation
@@ -355,10 +362,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             rng=np.random.RandomState(row_seed), **options,
         )  # fmt: skip
 
-    def _hold_out(self, target, *, begin):
-        """Return the rows that judge each network; the same ones when a training goes on."""
-        n = len(target)
-        if not begin and n != self._held_out_of:
+    def _draw_seeds(self):
+        """Draw the seeds of the folds, of the order of rows and of every network."""
+        rng = check_random_state(self.random_state)
+        self._seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_estimators + 2)
+
+    def _check_held_out_of(self, n):
+        """Raise if it was not of so many rows that some were held out before."""
+        if n != self._held_out_of:
             why = f"there are {n} now and were {self._held_out_of}"
             if self._held_out_of is None:
                 why = "it knows of none"
@@ -366,9 +377,13 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 f"early stopping cannot hold out the rows it held out before: {why}. Pass X_val "
                 "and y_val, or use partial_fit"
             )
+
+    def _hold_out(self, target):
+        """Return the rows that judge each network: the same for the same targets and seeds."""
         return held_out_masks(
-            n, self._strata(target), self.n_estimators, self.validation_fraction, self._seeds[0]
-        )
+            len(target), self._strata(target), self.n_estimators, self.validation_fraction,
+            self._seeds[0],
+        )  # fmt: skip
 
     def _stops_early(self, n_rows):
         """Tell whether a part of the rows is held out."""

@@ -97,7 +97,7 @@ def test_with_rows_of_its_own_to_judge_it_a_network_is_as_if_alone(Estimator):
 def test_every_row_trains_some_network(n_estimators):
     X, y = table(NimbleRegressor)
     model = NimbleRegressor(n_estimators=n_estimators, **SHORT).fit(X, y)
-    held_out = model._hold_out(y[:, None], begin=True)
+    held_out = model._hold_out(y[:, None])
     assert held_out.shape == (n_estimators, len(y))
     assert not held_out.all(axis=0).any()
     assert len(np.unique(held_out, axis=0)) == min(n_estimators, 7)
