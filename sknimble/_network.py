@@ -268,18 +268,6 @@ class NetworkState(NamedTuple):
     sharpness: float = 1.0
 
 
-def _shapes(n_networks, capacity, n_inputs, n_outputs, depth):
-    """Return the shapes of `Parameters.arrays`."""
-    k, c = n_networks, capacity
-    return (
-        [(k, n_outputs, n_inputs)]
-        + [(k, c, 1)] * (depth - 1)
-        + [(k, c, n_inputs)]
-        + [(k, c, c)] * (depth - 1)
-        + [(k, n_outputs, c)]
-    )
-
-
 def view_parameters(flat, shapes):
     """Cut one flat buffer into `Parameters`."""
     pieces, depth = flat.split([math.prod(shape) for shape in shapes]), len(shapes) // 2
@@ -358,14 +346,18 @@ class GrowableNetworks:
         return self.weights.first.shape[1]
 
     # -- memory
+    def _shapes(self, n_networks, capacity):
+        """Return the shapes of `Parameters.arrays` of so many networks with so many neurons."""
+        k, c, d, o, further = n_networks, capacity, self.n_inputs, self.n_outputs, self.depth - 1
+        return [(k, o, d), *[(k, c, 1)] * further, (k, c, d), *[(k, c, c)] * further, (k, o, c)]
+
     @property
     def owner(self):
         """Number of the network that each parameter of a flat buffer belongs to."""
         if self._owner is None:
-            k, c = self.n_networks, self.capacity
-            shapes = _shapes(k, c, self.n_inputs, self.n_outputs, self.depth)
+            shapes = self._shapes(self.n_networks, self.capacity)
             self._owner = torch.zeros_like(self.flat["weights"], dtype=torch.int32)
-            number = torch.arange(k, dtype=torch.int32, device=self._owner.device)
+            number = torch.arange(self.n_networks, dtype=torch.int32, device=self._owner.device)
             for array in view_parameters(self._owner, shapes).arrays():
                 array.copy_(number[:, None, None].expand_as(array))
         return self._owner
@@ -378,7 +370,7 @@ class GrowableNetworks:
 
     def _allocate(self, capacity):
         """Return empty buffers for ``capacity`` neurons, as attributes of this object."""
-        shapes = _shapes(self.n_networks, capacity, self.n_inputs, self.n_outputs, self.depth)
+        shapes = self._shapes(self.n_networks, capacity)
         lengths = [math.prod(shape) for shape in shapes]
         flat = {name: torch.zeros(sum(lengths), **self.options) for name in self.BUFFERS}
         views = {name: view_parameters(flat[name], shapes) for name in self.BUFFERS}
@@ -496,7 +488,7 @@ class GrowableNetworks:
 
     def state(self, member, name="average"):
         """Return one network's copy of a buffer, cut to its awake neurons, as numpy."""
-        shapes = _shapes(1, self.end[member], self.n_inputs, self.n_outputs, self.depth)
+        shapes = self._shapes(1, self.end[member])
         arrays = [
             array[member].cpu().numpy()[: shape[1], : shape[2]].copy()
             for array, shape in zip(getattr(self, name).arrays(), shapes, strict=True)
@@ -531,7 +523,7 @@ class GrowableNetworks:
         self.size[member] = min(progress.size, self.max_size)  # which may have been lowered since
         self.average_size[member], self.end[member] = progress.average_size, progress.end
         self.reserve(_room(self.end))
-        shapes = _shapes(1, progress.end, self.n_inputs, self.n_outputs, self.depth)
+        shapes = self._shapes(1, progress.end)
         cuts = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
         for name, flat in zip(self.SAVED, progress.buffers, strict=True):
             pieces = zip(np.split(flat, cuts), shapes, strict=True)

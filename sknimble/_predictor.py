@@ -3,7 +3,7 @@
 Prediction needs numpy and scipy only; `prefix_losses` also torch, for the losses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -59,15 +59,19 @@ class FittedNetwork:
     activation: str
 
     @classmethod
+    def of_arrays(cls, arrays, activation):
+        """Return the network that has these `arrays`."""
+        depth = len(arrays) // 2
+        layers = zip(arrays[depth + 1 : -1], arrays[1:depth], strict=True)
+        hidden = [np.concatenate(layer, axis=1) for layer in layers]
+        return cls(arrays[0], arrays[depth], hidden, arrays[-1], activation)
+
+    @classmethod
     def from_state(cls, state, activation):
         """Cut a learner's `NetworkState` to its size, rounded, at its sharpness."""
-        arrays, depth, k = state.arrays, len(state.arrays) // 2, round(state.size)
-        hidden = [
-            np.concatenate([weights[:k, :k], bias[:k]], axis=1)
-            for bias, weights in zip(arrays[1:depth], arrays[depth + 1 : -1], strict=True)
-        ]
-        linear, output = (state.sharpness * path for path in (arrays[0], arrays[-1][:, :k]))
-        return cls(linear, arrays[depth][:k].copy(), hidden, output, activation)
+        network = cls.of_arrays(state.arrays, activation).truncated(round(state.size))
+        linear, output = (state.sharpness * path for path in (network.linear, network.output))
+        return replace(network, linear=linear, output=output)
 
     def __getstate__(self):
         # All weights in one array: a file spends more on an array than on its numbers.
@@ -77,18 +81,13 @@ class FittedNetwork:
         return {"flat": flat, "shapes": shapes, "activation": self.activation}
 
     def __setstate__(self, state):
-        shapes, depth = state["shapes"], len(state["shapes"]) // 2
+        shapes = state["shapes"]
         pieces = np.split(state["flat"], np.cumsum(shapes.prod(axis=1))[:-1])
         arrays = [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
-        layers = zip(arrays[depth + 1 : -1], arrays[1:depth], strict=True)
-        vars(self).update(
-            linear=arrays[0], first=arrays[depth], output=arrays[-1],
-            hidden=[np.concatenate(layer, axis=1) for layer in layers],
-            activation=state["activation"],
-        )  # fmt: skip
+        vars(self).update(vars(FittedNetwork.of_arrays(arrays, state["activation"])))
 
     def arrays(self):
-        """Return the arrays of a learner, as `from_state` takes them."""
+        """Return the arrays as a learner has them: see `Parameters.arrays`."""
         biases, weights = [h[:, -1:] for h in self.hidden], [h[:, :-1] for h in self.hidden]
         return (self.linear, *biases, self.first, *weights, self.output)
 
@@ -106,9 +105,7 @@ class FittedNetwork:
         """Return the network of the first ``n_hidden`` neurons of every layer."""
         k = n_hidden
         hidden = [np.concatenate([h[:k, :k], h[:k, -1:]], axis=1) for h in self.hidden]
-        return FittedNetwork(
-            self.linear, self.first[:k], hidden, self.output[:, :k], self.activation
-        )
+        return replace(self, first=self.first[:k], hidden=hidden, output=self.output[:, :k])
 
     def raw(self, X):
         """Return the raw output of shape (n, n_outputs) for X, shape (n, n_inputs)."""
