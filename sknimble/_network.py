@@ -69,9 +69,9 @@ class Parameters(NamedTuple):
             self.output[:, :, :n],
         )
 
-    def of(self, members):
+    def of(self, positions):
         """Return the arrays of the given networks: copies, or views of a slice of them."""
-        return Parameters.of_arrays([array[members] for array in self.arrays()])
+        return Parameters.of_arrays([array[positions] for array in self.arrays()])
 
 
 # --------------------------------------------------------------------------- activations
@@ -296,6 +296,7 @@ class GrowableNetworks:
     """Memory of K networks that grow and shrink: weights, gradient, moments and average.
 
     All neurons beyond the ``end`` of a network are zero, so they stay zero and need no gate.
+    Methods take the position of a network among these, which changes when others leave.
 
     Parameters
     ----------
@@ -381,10 +382,10 @@ class GrowableNetworks:
             flat=flat, optimised=optimised, decayed=decayed, _owner=None, _first={}, **views
         )
 
-    def _reallocate(self, capacity, members):
-        """Move to buffers of another capacity or fewer members, the function unchanged."""
+    def _reallocate(self, capacity, positions):
+        """Move to buffers of another capacity or fewer networks, the function unchanged."""
         buffers = self._allocate(capacity)
-        index = torch.as_tensor(members, device=self.options["device"])
+        index = torch.as_tensor(positions, device=self.options["device"])
         for name in self.BUFFERS:
             arrays = zip(buffers[name].arrays(), getattr(self, name).arrays(), strict=True)
             for new, source in arrays:
@@ -412,11 +413,11 @@ class GrowableNetworks:
                     new[here, : source.shape[1], : source.shape[2]] = source
         return joined
 
-    def keep(self, members):
-        """Keep only the given networks (positions in the batch)."""
+    def keep(self, positions):
+        """Keep only the given networks."""
         for name in self._PER_NETWORK:
-            setattr(self, name, getattr(self, name)[members])
-        self._reallocate(_room(self.end), members)
+            setattr(self, name, getattr(self, name)[positions])
+        self._reallocate(_room(self.end), positions)
 
     # -- size
     def follow_size(self, settled=None):
@@ -427,40 +428,40 @@ class GrowableNetworks:
         no window.
         """
         start, ends = self.end, self.end.tolist()
-        for member, size in enumerate(self.size.tolist()):
-            if settled is not None and settled[member]:
-                ends[member] = int(size)
+        for position, size in enumerate(self.size.tolist()):
+            if settled is not None and settled[position]:
+                ends[position] = int(size)
                 continue
             wanted = window_end(size, self.max_size)
-            end = ends[member]
+            end = ends[position]
             if wanted > end or wanted <= end - 2 * BLOCK or end > self.max_size:
-                ends[member] = wanted
+                ends[position] = wanted
         if ends == start.tolist():
             return
         moved = copy(self)
         moved.end = np.array(ends, dtype=int)
         moved.average_size = np.minimum(self.average_size, moved.end)
         moved.reserve(_room(moved.end))
-        for member in np.flatnonzero(moved.end > start):
-            moved._wake(member, start[member], moved.end[member])
+        for position in np.flatnonzero(moved.end > start):
+            moved._wake(position, start[position], moved.end[position])
         vars(self).update(vars(moved))  # at once: an interrupted training is still whole
-        for member in np.flatnonzero(self.end < start):
-            self._forget(member, self.end[member])
+        for position in np.flatnonzero(self.end < start):
+            self._forget(position, self.end[position])
 
-    def _forget(self, member, end):
+    def _forget(self, position, end):
         """Set all neurons from ``end`` on to zero."""
         for name in self.BUFFERS:
             arrays = getattr(self, name)
             for array in (arrays.first, *arrays.biases, *arrays.hidden):
-                array[member, end:] = 0.0
+                array[position, end:] = 0.0
             for array in (*arrays.hidden, arrays.output):
-                array[member, :, end:] = 0.0
+                array[position, :, end:] = 0.0
 
-    def _wake(self, member, start, stop):
+    def _wake(self, position, start, stop):
         """Give fresh neurons random incoming and zero outgoing weights, and no past."""
         for row in range(start, stop, BLOCK):
             end = min(row + BLOCK, stop)
-            rng = np.random.default_rng([self.seeds[member], row])
+            rng = np.random.default_rng([self.seeds[position], row])
             first = rng.standard_normal((BLOCK, self.n_inputs))[: end - row]
             blocks = [first * self.gain / np.sqrt(self.n_inputs)]
             for _ in range(self.depth - 1):
@@ -469,7 +470,7 @@ class GrowableNetworks:
             for layers in (self.weights, self.average):
                 for array, block in zip((layers.first, *layers.hidden), blocks, strict=True):
                     block = torch.as_tensor(block, **self.options)
-                    array[member, row:end, : block.shape[1]] = block
+                    array[position, row:end, : block.shape[1]] = block
 
     def gates(self, sizes):
         """Return the gates of shape (K, 1, C) at the given sizes; None if no size needs any."""
@@ -479,52 +480,52 @@ class GrowableNetworks:
         return torch.as_tensor(gate(sizes, self.capacity)[:, None], **self.options)
 
     # -- state
-    def set_linear(self, member, coef, intercept):
+    def set_linear(self, position, coef, intercept):
         """Start the linear path at coefficients of leading inputs, (o, .), and intercepts (o,)."""
         start = np.zeros((self.n_outputs, self.n_inputs))
         start[:, : coef.shape[1]], start[:, -1] = coef, intercept
         start = torch.as_tensor(start, **self.options)
-        self.weights.linear[member] = self.average.linear[member] = start
+        self.weights.linear[position] = self.average.linear[position] = start
 
-    def state(self, member, name="average"):
+    def state(self, position, name="average"):
         """Return one network's copy of a buffer, cut to its awake neurons, as numpy."""
-        shapes = self._shapes(1, self.end[member])
+        shapes = self._shapes(1, self.end[position])
         arrays = [
-            array[member].cpu().numpy()[: shape[1], : shape[2]].copy()
+            array[position].cpu().numpy()[: shape[1], : shape[2]].copy()
             for array, shape in zip(getattr(self, name).arrays(), shapes, strict=True)
         ]
-        return NetworkState(tuple(arrays), float(self.average_size[member]))
+        return NetworkState(tuple(arrays), float(self.average_size[position]))
 
-    def load(self, member, state):
+    def load(self, position, state):
         """Put a `state` back, with its size; the optimiser forgets."""
-        self.size[member] = self.average_size[member] = state.size
-        self.end[member] = state.arrays[-1].shape[1]
+        self.size[position] = self.average_size[position] = state.size
+        self.end[position] = state.arrays[-1].shape[1]
         self.reserve(_room(self.end))
         for name in self.BUFFERS:
             kept = name in ("weights", "average")
-            self._write(name, member, state.arrays if kept else [None] * len(state.arrays))
+            self._write(name, position, state.arrays if kept else [None] * len(state.arrays))
 
-    def _write(self, name, member, arrays):
+    def _write(self, name, position, arrays):
         """Fill one network's part of a buffer with arrays, zero beyond them."""
         for array, saved in zip(getattr(self, name).arrays(), arrays, strict=True):
-            array[member] = 0.0
+            array[position] = 0.0
             if saved is not None:
                 rows, columns = saved.shape
                 saved = np.require(saved, requirements="W")  # it may be a file mapped into memory
-                array[member, :rows, :columns] = torch.as_tensor(saved, **self.options)
+                array[position, :rows, :columns] = torch.as_tensor(saved, **self.options)
 
-    def snapshot(self, member):
+    def snapshot(self, position):
         """Return one network's `SAVED` buffers, flat, as numpy of shape (4, n_parameters)."""
-        states = [self.state(member, name).arrays for name in self.SAVED]
+        states = [self.state(position, name).arrays for name in self.SAVED]
         return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in states])
 
-    def restore(self, member, progress):
+    def restore(self, position, progress):
         """Put back a network's `NetworkProgress`, of which this is a part: as if uninterrupted."""
-        self.size[member] = min(progress.size, self.max_size)  # which may have been lowered since
-        self.average_size[member], self.end[member] = progress.average_size, progress.end
+        self.size[position] = min(progress.size, self.max_size)  # perhaps lowered since
+        self.average_size[position], self.end[position] = progress.average_size, progress.end
         self.reserve(_room(self.end))
         shapes = self._shapes(1, progress.end)
         cuts = np.cumsum([math.prod(shape) for shape in shapes])[:-1]
         for name, flat in zip(self.SAVED, progress.buffers, strict=True):
             pieces = zip(np.split(flat, cuts), shapes, strict=True)
-            self._write(name, member, [piece.reshape(shape[1:]) for piece, shape in pieces])
+            self._write(name, position, [piece.reshape(shape[1:]) for piece, shape in pieces])
