@@ -128,8 +128,7 @@ class _InRange:
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y."""
         wider = copy(self)
-        wider.range_ = np.stack([np.minimum(self.range_[0], y.min(axis=0)),
-                                 np.maximum(self.range_[1], y.max(axis=0))])  # fmt: skip
+        wider.range_ = _ends(np.concatenate([self.range_, _ends(y)]))
         return wider
 
     def decode(self, raw):
@@ -152,7 +151,7 @@ class SquaredError(_InRange):
         scale = farthest * np.sqrt(np.average(away**2, axis=0, weights=weight))
         tiny = 10 * np.finfo(np.float64).eps * np.abs(self.location_)
         self.scale_ = np.where(scale > tiny, scale, 1.0)
-        self.range_ = np.stack([y.min(axis=0), y.max(axis=0)])
+        self.range_ = _ends(y)
         self.n_outputs_ = y.shape[1]
         return self
 
@@ -206,7 +205,7 @@ class _SmoothPinball(_InRange):
         """Learn median, scale and range of y, shape (n, o), and the level of every output."""
         parts = [_median_and_scale(column, weight) for column in y.T]
         self.location_, self.scale_ = np.transpose(parts)
-        self.range_ = np.stack([y.min(axis=0), y.max(axis=0)])
+        self.range_ = _ends(y)
         self.n_outputs_ = max(np.size(self.quantile), y.shape[1])
         self.levels_ = np.broadcast_to(np.asarray(self.quantile, float), self.n_outputs_)
         self.far_ = self._farthest(y, weight)
@@ -363,9 +362,8 @@ class _LogLink:
         return copy(self)._set_range(np.minimum(self.low_, low), np.maximum(self.high_, high))
 
     def _range(self, y):
-        """Return the least and the largest raw output, of every output: shapes (o,)."""
-        target = self.encode(y).clip(LEAST_PREDICTION)
-        return np.log(target.min(axis=0)), np.log(target.max(axis=0))
+        """Return the least and the largest raw output, of every output, shape (2, o)."""
+        return np.log(_ends(self.encode(y).clip(LEAST_PREDICTION)))
 
     def _set_range(self, low, high):
         """Set the range of every output, and that of all, which every step asks for."""
@@ -564,6 +562,11 @@ class CrossEntropy(_Probabilities):
         if len(present) == target.shape[1] and len(coef) == len(present):
             return coef, intercept
         return _spread(coef, intercept, present, target.shape[1])
+
+
+def _ends(y):
+    """Return the least and the largest value of every column, shape (2, o)."""
+    return np.stack([y.min(axis=0), y.max(axis=0)])
 
 
 def _median_and_scale(values, weight):
