@@ -414,9 +414,6 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
     n_iter_ = _of_final("n_iter_", "Epochs of the final fit.")
     history_ = _of_final("history_", "Record of the final fit.")
 
-    def __sklearn_is_fitted__(self):
-        return "estimator_" in vars(self)
-
     def __sklearn_tags__(self):
         tags, inner = super().__sklearn_tags__(), get_tags(self._prototype())
         tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags

@@ -94,7 +94,7 @@ def start_training(
         progress = None
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
-        gain=GAIN, dtype=_torch_dtype(X), device=device,
+        gain=GAIN, dtype=getattr(torch, X.dtype.name), device=device,
     )  # fmt: skip
     if published is None:
         start_linear(networks, plain(X, n_plain), target, weight, loss, fold, trains)
@@ -284,11 +284,6 @@ def _smooth(train, groups, judging, shares):
 def without_units(target, dtype):
     """Return encoded targets without their last bits, in which the units of y leave a trace."""
     return target.clip(-FARTHEST, FARTHEST).astype(np.float32).astype(dtype)
-
-
-def _torch_dtype(X):
-    """Return torch's name of the dtype of X."""
-    return torch.float64 if X.dtype == np.float64 else torch.float32
 
 
 def make_rows(X, target, weight, device):
