@@ -151,8 +151,7 @@ class Training:
         if self.schedule.anneal:
             return None
         networks = [self.left[member] for member in sorted(self.left)]
-        rng_state = self.rng.get_state()
-        return Progress(networks, self.step, rng_state)
+        return Progress(networks, self.step, self.rng.get_state())
 
     def resume(self, states, progress, epoch):
         """Go on from published states, the first candidates, and from the progress behind them.
@@ -166,14 +165,14 @@ class Training:
             Number of the last epoch.
         """
         self.epoch, self.step = epoch, progress.step if progress else 0
-        for member, state in enumerate(states):
-            self.networks.load(member, state)
+        for position, state in enumerate(states):
+            self.networks.load(position, state)
         self.schedule.begin_at(self.step)
         self._judge(self._validate())
         if progress:
-            for member, past in enumerate(progress.networks):
-                self.networks.restore(member, past)
-                self.utility[member], self.data_loss[member] = past.utility, past.data_loss
+            for position, one in enumerate(progress.networks):
+                self.networks.restore(position, one)
+                self.utility[position], self.data_loss[position] = one.utility, one.data_loss
             self.rng.set_state(progress.rng_state)
         self.networks.follow_size()
         self._aim()
