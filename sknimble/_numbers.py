@@ -84,7 +84,7 @@ class Numbers:
         return np.flatnonzero(np.isinf(self.scale))
 
     def rescaled(self, table):
-        """Return these columns, `unscaled` ones with a scale if they vary.
+        """Return these columns, `unscaled` ones with a centre and a scale if values say so.
 
         Parameters
         ----------
@@ -96,7 +96,8 @@ class Numbers:
         for j, column in zip(self.unscaled, table.T, strict=True):
             values = np.append(column, self.center[j])
             later.center[j], later.scale[j], _ = _summarise(values, None, 0, 0)
-        return later
+        same = np.array_equal(later.center, self.center, equal_nan=True)
+        return self if same and np.array_equal(later.scale, self.scale) else later
 
     def code(self, table):
         """Return numbers in units of their scale, 0 where missing, and which are missing."""

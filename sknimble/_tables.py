@@ -244,10 +244,7 @@ class TableEncoder:
         columns = self.number_indices_[self.numbers_.unscaled]
         X = X.toarray() if sparse.issparse(X) else X
         numbers = self.numbers_.rescaled(_gather_numbers(X, columns))
-        if all(
-            np.array_equal(getattr(numbers, name), getattr(self.numbers_, name), equal_nan=True)
-            for name in ("center", "scale")
-        ):
+        if numbers is self.numbers_:
             return self
         later = copy(self)
         later.numbers_ = numbers
