@@ -102,8 +102,8 @@ class FittedNetwork:
         return sum(a.size for a in (self.linear, self.first, *self.hidden, self.output))
 
     def truncated(self, n_hidden):
-        """Return the network of the first ``n_hidden`` neurons of every layer."""
-        k = n_hidden
+        """Return the network of the first ``n_hidden`` neurons of every layer, if it has more."""
+        k = min(n_hidden, self.n_hidden)
         hidden = [np.concatenate([h[:k, :k], h[:k, -1:]], axis=1) for h in self.hidden]
         return replace(self, first=self.first[:k], hidden=hidden, output=self.output[:, :k])
 

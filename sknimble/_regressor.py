@@ -313,8 +313,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
                 everything = np.ones((len(networks), len(validation[1])), dtype=bool)
                 self._noise = self._learn_noise(networks, *validation, everything)
             elif self._held_out_of is not None:
-                held_out = self._hold_out(rows[1])
-                self._noise = self._learn_noise(networks, *rows, held_out)
+                self._noise = self._learn_noise(networks, *rows, self._hold_out(rows[1]))
         except KeyboardInterrupt:
             warnings.warn("interrupted after training; the noise of y is not known", stacklevel=5)
 

@@ -337,7 +337,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             Z_val, target_val, weight_val = validation
             target_val = without_units(self._loss.encode(target_val), Z_val.dtype)
             validation = Z_val, target_val, weight_val
-        past = {} if begin else {
+        so_far = {} if begin else {
             "published": self._networks, "normaliser": self._normaliser,
             "progress": self._progress, "epoch": self.n_iter_,
         }  # fmt: skip
@@ -346,7 +346,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
             sizes=self._sizes, size_penalty=self.size_penalty,
             batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,
-            validation=validation, **past,
+            validation=validation, **so_far,
         )  # fmt: skip
 
     def _launch(self, Z, target, weight, held_out, *, row_seed, **options):
@@ -550,9 +550,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         largest = max(network.n_hidden for network in self._networks)
         if not (isinstance(n_hidden, Integral) and 0 <= n_hidden <= largest):
             raise ValueError(f"n_hidden={n_hidden!r} must be an integer from 0 to {largest}")
-        networks = [one.truncated(min(n_hidden, one.n_hidden)) for one in self._networks]
-        sizes = np.where(self._sizes > n_hidden, float(n_hidden), self._sizes)
-        return self._with(networks, sizes, _noise=None)
+        networks = [network.truncated(n_hidden) for network in self._networks]
+        return self._with(networks, np.minimum(self._sizes, n_hidden), _noise=None)
 
     def prefix_losses(self, X, y, sample_weight=None):
         """Return what the first n neurons alone would lose, for every n, from one pass.

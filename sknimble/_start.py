@@ -90,7 +90,7 @@ def start_training(
         weight = weight > 0.0  # a byte a row says as much
     trains = None if held_out is None else ~held_out
     if published is not None and max(network.n_hidden for network in published) > max_size:
-        published = [network.truncated(min(network.n_hidden, max_size)) for network in published]
+        published = [network.truncated(max_size) for network in published]
         progress = None
     networks = GrowableNetworks(
         d + 1, o, depth, np.minimum(sizes, max_size), max_size, seeds,
@@ -229,17 +229,17 @@ def _groups(weight, target, fold, chosen=None):
         The rows that count, all by default.
     """
 
-    def rows(number):
+    def rows(one):
         # Made again when asked for: of many rows, those of all networks are much to keep.
-        return weight[number] if chosen is None else weight[number] * chosen[number]
+        return weight[one] if chosen is None else weight[one] * chosen[one]
 
-    groups = {}
-    for number in np.unique(fold):
-        key = _digest(rows(number)), None if target.ndim == 2 else _digest(target[number])
-        groups.setdefault(key, []).append(number)
-    for numbers in groups.values():
-        own_target = target if target.ndim == 2 else target[numbers[0]]
-        yield np.flatnonzero(np.isin(fold, numbers)), rows(numbers[0]), own_target
+    equal = {}
+    for one in np.unique(fold):
+        key = _digest(rows(one)), None if target.ndim == 2 else _digest(target[one])
+        equal.setdefault(key, []).append(one)
+    for folds in equal.values():
+        own_target = target if target.ndim == 2 else target[folds[0]]
+        yield np.flatnonzero(np.isin(fold, folds)), rows(folds[0]), own_target
 
 
 def _digest(array):
