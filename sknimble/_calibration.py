@@ -9,7 +9,8 @@ Rows without an error would have a network ever surer, until one error elsewhere
 all that it knows. So no label is quite believed: labels are *smoothed*, each mixed with a share of
 what all have in common, the shares of the classes.
 
-The mean of probabilities that can be believed is less sure than it could be: it is *sharpened*.
+The mean of probabilities that can be believed is less sure than it could be: it is *sharpened*,
+away from the shares of the classes, which the networks have in common and are right about.
 
 References
 ----------
@@ -83,5 +84,5 @@ def smoothed(target, shares, smoothing):
 
 
 def mean_sharpness(n_networks):
-    """Return the factor on the logits of the mean probabilities of so many networks."""
+    """Return by how much the logits of a mean of so many networks go away from the shares'."""
     return 1.0 + MEAN_GAIN * (1.0 - 1.0 / n_networks)

@@ -219,6 +219,9 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             if str(getattr(y, "dtype", None)).lower() == "object":
                 _check_objects(y, name)
             assert_all_finite(y, input_name=name)
+            plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+            if plain is not None and plain.kind in "biu":  # of pandas: not through floats
+                y = y.to_numpy(dtype=plain)
             labels = np.asarray(y)
             if labels.dtype.kind in "mM" and np.isnat(labels).any():
                 raise TypeError("NaT is no label")
@@ -386,10 +389,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
     def _logits(self, raws):
         """Return the sharpened logits of the mean probabilities, however near to 0 or 1."""
-        raws = np.stack(raws).astype(np.float64)
+        raws, sharpness = np.stack(raws).astype(np.float64), self._sharpness
+        shift = (1.0 - sharpness) * self._loss.base_
         if self._loss.link == "softmax":
-            return log_softmax(self._sharpness * _log_mean(log_softmax(raws, axis=-1)), axis=-1)
-        return self._sharpness * (_log_mean(log_expit(raws)) - _log_mean(log_expit(-raws)))
+            mean = _log_mean(log_softmax(raws, axis=-1))
+            return log_softmax(sharpness * mean + shift, axis=-1)
+        return sharpness * (_log_mean(log_expit(raws)) - _log_mean(log_expit(-raws))) + shift
 
     @property
     def _sharpness(self):

@@ -70,7 +70,9 @@ def _output_constants(loss, sharpness):
         return arrays
     if loss.link == "exponential":
         return {"unit": loss.mean_, "low": loss.low_, "high": loss.high_}
-    return {} if sharpness == 1.0 else {"sharpness": np.asarray(sharpness)}
+    if sharpness == 1.0:
+        return {}
+    return {"sharpness": np.asarray(sharpness), "shift": (1.0 - sharpness) * loss.base_}
 
 
 def layers(network):
@@ -112,7 +114,7 @@ def compute(ops, x, fixed, members, activation, link, flat):
     z = encode(ops, x, fixed)
     raws = [raw(ops, z, weights, activation) for weights in members]
     if "sharpness" in fixed:
-        values = sharpened(ops, raws, fixed["sharpness"], link)
+        values = sharpened(ops, raws, fixed["sharpness"], fixed["shift"], link)
     else:
         values = _mean([decode(ops, one, fixed, link) for one in raws])
     if not flat or link == "softmax":
@@ -125,10 +127,10 @@ def compute(ops, x, fixed, members, activation, link, flat):
 def encode(ops, x, fixed):
     """Return the matrix that the networks read, as `TableEncoder` does."""
     if "divisor" in fixed:
-        return ops.clip(x / fixed["divisor"], -SPARSE_FAR, SPARSE_FAR)
+        return ops.single(ops.clip(x / fixed["divisor"], -SPARSE_FAR, SPARSE_FAR))
     missing = ops.isnan(x)
     x = ops.where(missing, fixed["center"], x)
-    z = ops.clip((x - fixed["center"]) / fixed["scale"], -FAR, FAR)
+    z = ops.single(ops.clip((x - fixed["center"]) / fixed["scale"], -FAR, FAR))
     bend = z * (1.0 / CLIP)
     parts = [z / ops.sqrt(bend * bend + 1.0)]
     if "incomplete" in fixed:
@@ -182,14 +184,14 @@ def decode(ops, raw, fixed, link):
     return ops.clip(raw * fixed["unit"] + fixed["location"], fixed["low"], fixed["high"])
 
 
-def sharpened(ops, raws, factor, link):
-    """Return probabilities whose logits are those of the mean over networks times a factor."""
+def sharpened(ops, raws, factor, shift, link):
+    """Return probabilities whose logits are those of the mean, times a factor, and shifted."""
     if link == "softmax":
         mean = _mean([ops.softmax(one) for one in raws])
-        return ops.softmax(ops.log(mean + LEAST) * factor)
+        return ops.softmax(ops.log(mean + LEAST) * factor + shift)
     # Of one and of none: a difference from 1 would round to 0, where no logarithm has a slope.
     one, none = (_mean([ops.sigmoid(raw * sign) for raw in raws]) for sign in (1.0, -1.0))
-    return ops.sigmoid((ops.log(one + LEAST) - ops.log(none + LEAST)) * factor)
+    return ops.sigmoid((ops.log(one + LEAST) - ops.log(none + LEAST)) * factor + shift)
 
 
 def _mean(values):
@@ -224,6 +226,11 @@ class TorchOps:
     def number(x, like):
         """Return truth values as numbers."""
         return x.to(like.dtype)
+
+    @staticmethod
+    def single(x):
+        """Return x rounded to single precision, as the table rounds what it encodes."""
+        return x.float().to(x.dtype)
 
     @staticmethod
     def columns(parts):
@@ -279,6 +286,9 @@ class TorchNetworks(torch.nn.Module):
     def _read(self, X):
         """Return the buffers by name, and X in the precision of the weights."""
         fixed = {name: getattr(self, name) for name in self.names}
+        width = len(fixed["divisor" if "divisor" in fixed else "center"])
+        if X.ndim != 2 or X.shape[1] != width:
+            raise ValueError(f"X must have shape (n_samples, {width}), got {tuple(X.shape)}")
         return fixed, X.to(self.members[0]["linear_bias"])
 
 
@@ -429,6 +439,13 @@ class OnnxOps:
         from onnx import helper
 
         return x.graph.node("Cast", x, to=helper.np_dtype_to_tensor_dtype(x.graph.dtype))
+
+    @staticmethod
+    def single(x):
+        """Return x rounded to single precision, as the table rounds what it encodes."""
+        from onnx import TensorProto
+
+        return OnnxOps.number(x.graph.node("Cast", x, to=TensorProto.FLOAT), x)
 
     @staticmethod
     def columns(parts):

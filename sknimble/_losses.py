@@ -91,10 +91,27 @@ def linear_loss(loss, X, target, weight):
     float
         0 leaves nothing to explain, 1 is no better than a constant.
     """
-    coef, intercept = loss.fit_linear(X.copy(), target, weight)
+    coef, intercept = loss.fit_linear(X.copy(), target, as_counts(weight))
     raw = X @ coef.T + intercept
     worth = max(baseline_loss(loss, target, weight), loss.least)
     return _mean_loss(loss, raw, target, weight) / worth
+
+
+def as_counts(weight):
+    """Return weights that a ridge penalty can be held against: those of mean below 1 have no unit.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n,)
+        Whole numbers count rows, and zeros none; others may have any scale.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Positive ones of which are at least 1 on average.
+    """
+    mean = weight[weight > 0].mean()
+    return weight / mean if mean < 1.0 else weight
 
 
 def row_losses(loss, raw, target):
@@ -121,13 +138,22 @@ class _InRange:
     """What is predicted in the units of y, and clipped to its range."""
 
     link = "range"
+    far_ = np.inf  # beyond which targets are clipped, in their scale
     least = TINY
     calibrated = False
     finishes = True
 
     def widen(self, y):
-        """Return a copy whose predictions may reach as far as y."""
-        wider = copy(self)
+        """Return a copy whose predictions may reach as far as y.
+
+        Outputs that have had one value so far get their units here.
+        """
+        wider, alike = copy(self), self.range_[0] == self.range_[1]
+        if alike.any():
+            together = np.concatenate([self.range_[:1], y])
+            begun = copy(self).fit(together, np.ones(len(together)))
+            for name in ("location_", "scale_", "far_"):
+                setattr(wider, name, np.where(alike, getattr(begun, name), getattr(self, name)))
         wider.range_ = _ends(np.concatenate([self.range_, _ends(y)]))
         return wider
 
@@ -307,7 +333,7 @@ class Quantile(_SmoothPinball):
     finishes = False
 
     def __init__(self, quantile=0.5):
-        self.quantile = quantile
+        self.quantile = copy(quantile)  # a list may change later
         levels = np.asarray(quantile)
         numbers = levels.dtype.kind == "f" and levels.ndim < 2 and levels.size
         if not numbers or not (0 < levels.min() and levels.max() < 1):
@@ -357,9 +383,25 @@ class _LogLink:
         return self._set_range(*self._range(y))
 
     def widen(self, y):
-        """Return a copy whose predictions may reach as far as y."""
-        low, high = self._range(y)
-        return copy(self)._set_range(np.minimum(self.low_, low), np.maximum(self.high_, high))
+        """Return a copy whose predictions may reach as far as y.
+
+        Outputs that have had one value so far get their mean here.
+        """
+        wider, alike = copy(self), self.low_ == self.high_
+        if alike.any():
+            together = np.concatenate([self.decode(self.low_)[None], y])
+            begun = copy(self).fit(together, np.ones(len(together)))
+            wider.mean_ = np.where(alike, begun.mean_, self.mean_)
+        shift = np.log(self.mean_ / wider.mean_)
+        low, high = wider._range(y)
+        least = np.log(LEAST_PREDICTION)
+        return wider._set_range(np.minimum((self.low_ + shift).clip(least), low),
+                                np.maximum((self.high_ + shift).clip(least), high))  # fmt: skip
+
+    def reaching(self, losses):
+        """Return a copy whose exponential is one wherever that of any of the losses is."""
+        low, high = ([getattr(loss, end) for loss in losses] for end in ("low_", "high_"))
+        return copy(self)._set_range(np.min(low, axis=0), np.max(high, axis=0))
 
     def _range(self, y):
         """Return the least and the largest raw output, of every output, shape (2, o)."""
@@ -491,8 +533,11 @@ class _Probabilities:
     finishes = False
 
     def fit(self, y, weight):
-        """Learn the number of outputs of the indicator y, shape (n, o)."""
+        """Learn the shares of the classes, as logits, of the indicator y, shape (n, o)."""
         self.n_outputs_ = y.shape[1]
+        least = 0.5 / (len(y) + 1.0)  # half of one more row
+        share = np.average(y, axis=0, weights=weight).clip(least, 1.0 - least)
+        self.base_ = self.baseline(share[None], np.ones(1))
         return self
 
     def widen(self, y):
@@ -561,7 +606,7 @@ class CrossEntropy(_Probabilities):
         present = np.flatnonzero(target.any(axis=0))
         if len(present) == target.shape[1] and len(coef) == len(present):
             return coef, intercept
-        return _spread(coef, intercept, present, target.shape[1])
+        return _spread(coef, intercept, present, target.shape[1], len(target))
 
 
 def _ends(y):
@@ -587,21 +632,26 @@ def _weighted_median(values, weight):
     return np.quantile(values, 0.5, weights=weight, method="inverted_cdf")
 
 
-def _spread(coef, intercept, present, n_classes):
-    """Place the rows of the classes a fold has among all classes, the others improbable."""
+def _spread(coef, intercept, present, n_classes, n_rows):
+    """Place the rows of the classes a fold has among all classes.
+
+    The others are as improbable as so many rows without them say: half of one more row.
+    """
     if len(present) == 1:
         intercept = np.abs(intercept)  # of the second of two classes, whichever it was
+    lowest = intercept.max() - np.log(2 * n_rows + 1)
     if len(coef) == 1 and len(present) == 2:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2
-    full, offset = np.zeros((n_classes, coef.shape[1])), np.full(n_classes, -10.0)
+    full, offset = np.zeros((n_classes, coef.shape[1])), np.full(n_classes, lowest)
     full[present], offset[present] = coef, intercept
     return full, offset
 
 
 def _logistic(X, labels, weight, penalty):
-    """Fit logistic regression; a single class gets a large constant logit."""
+    """Fit logistic regression; a single class gets the log-odds of n + 1/2 rows to half a row."""
     if len(np.unique(labels)) < 2:
-        return np.zeros((1, X.shape[1])), np.array([10.0 if labels[0] else -10.0])
+        logit = np.log(2 * len(labels) + 1)
+        return np.zeros((1, X.shape[1])), np.array([logit if labels[0] else -logit])
     model = LogisticRegression(C=1.0 / penalty, max_iter=200, tol=1e-4)
     model.fit(X, labels, sample_weight=weight)
     return model.coef_, model.intercept_

@@ -49,7 +49,7 @@ class Numbers:
         target : ndarray of shape (n_samples, n_outputs) or None
             Numbers for whose sake a column may have `_FINER` times as many pieces.
         """
-        n_columns = max(1, table.shape[1])
+        n_columns = max(1, (np.fmin.reduce(table) < np.fmax.reduce(table)).sum())
         fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
         most = min(n_knots - 1, _MOST_PIECES // n_columns)
         summaries = [_summarise(column, weight, fewest, most) for column in table.T]

@@ -213,6 +213,8 @@ class _Folds:
         self.Z, self.target, self.weights = model._encode_rows(X, target, weights, n_learnt)
         self.losses = [self._fit_loss(weight) for weight in self.weights]
         model._loss = self._fit_loss(self.weights.mean(axis=0))
+        if model._loss.link == "exponential":  # of means that differ from fold to fold
+            model._loss = model._loss.reaching(self.losses)
 
     def _fit_loss(self, weight):
         """Return the loss, its scale learned from the rows that weigh."""

@@ -10,7 +10,7 @@ from ._history import pack, unpack
 from ._version import __version__
 
 # Raised when a later version stores something that this one could not read, or the reverse.
-LAYOUT = 6
+LAYOUT = 7
 
 
 def seal(state):

@@ -167,6 +167,7 @@ class Schedule:
     def limited(self, step):
         """Tell which watched networks were cut short by ``max_iter`` while still improving."""
         recent = step - self.mark_step < 0.5 * self.patience_steps
+        recent &= self.mark_step > self.first_step  # the first candidate improves on nothing
         return self.watched & (step >= self.limit) & recent
 
     def joined(self, others):

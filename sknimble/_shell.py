@@ -3,6 +3,7 @@
 import sys
 import warnings
 from abc import ABCMeta, abstractmethod
+from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Integral, Real
 
@@ -106,7 +107,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.verbose = verbose
 
     _noise = None  # of y: what regressors learn where rows were held out
-    _sharpness = 1.0  # factor on the logits of the mean of the networks
+    _sharpness = 1.0  # of the mean of the networks
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
@@ -247,7 +248,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return the N that every network starts from; several outputs share their neurons."""
         if self.initial_size is None:
             size = max(INITIAL_SIZE / n_networks**2, LEAST_INITIAL_SIZE) * n_outputs**0.5
-            return float(min(round(size), self.max_size))
+            target = self.max_size if self.target_size is None else self.target_size
+            return float(min(round(size), self.max_size, target))
         return float(self.initial_size)
 
     def _check_data(self, X, y, sample_weight, *, reset):
@@ -323,7 +325,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         k, n = self.n_estimators, len(target)
         if begin:
             self._noise = None
-            self._fixed = self._fixed_parameters()
+            self._fixed = deepcopy(self._fixed_parameters())
             self._draw_seeds()
             self._sizes = np.full(k, self._initial_size(self._loss.n_outputs_, k))
         _, row_seed, *seeds = self._seeds.tolist()
@@ -424,8 +426,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        self._progress = training.progress()
         vars(self).update(self._fitted(training.states(), history, training.normaliser))
+        self._progress = training.progress()
 
     def _train(self, training, history, fitting, data):
         """Run the epochs, report each, and tell the callbacks."""
@@ -461,6 +463,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_networks": self._as_published(states),
             "_sizes": np.array(sizes),
             "_normaliser": normaliser,
+            "_progress": None,  # a copy for callbacks has no training to go on with
             "history_": list(history),
         }
 
@@ -589,9 +592,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _with(self, networks, sizes, **attributes):
         """Return a copy of this estimator with other networks."""
-        copied = type(self).__new__(type(self))
+        copied = copy(self)
         vars(copied).update(
-            vars(self), _networks=networks, _sizes=sizes, _progress=None, _held_out_of=None,
+            _networks=networks, _sizes=sizes, _progress=None, _held_out_of=None,
             **attributes,
         )  # fmt: skip
         return copied
@@ -644,6 +647,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             path, self._networks, self._table, self._loss, flat=self._is_flat(),
             sharpness=self._sharpness, classes=getattr(self, "classes_", None), dtype=dtype,
         )  # fmt: skip
+
+    def __copy__(self):
+        copied = type(self).__new__(type(self))  # without packing and unpacking the history
+        vars(copied).update(vars(self))
+        return copied
 
     def __getstate__(self):
         return seal(super().__getstate__())

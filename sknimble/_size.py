@@ -184,7 +184,8 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     offset = size + SCOUTS
     price = min(max(size_penalty, _TINY), _HUGE)
     if target_size is None:
-        pull = math.log(max(utility, _TINY)) - math.log(price)
+        worth = math.log(max(utility, _TINY)) - math.log(price)
+        pull = -1.0 if utility < 0.0 else worth  # also where neurons are free
         new = offset * math.exp(velocity * _bounded(pull, 1.0)) - SCOUTS
     else:
         slope = size_slope(size, price, target_size) - utility

@@ -96,6 +96,8 @@ def validate_table(owner, X, *, reset):
         return X
     if hasattr(X, "to_pandas"):  # numpy would have it lose its names
         return validate_table(owner, _as_pandas(X), reset=reset)
+    if isinstance(X, np.ma.MaskedArray):
+        X = X.astype(float).filled(np.nan)
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
         array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
@@ -273,10 +275,9 @@ class TableEncoder:
             _check_stored(X)
         with np.errstate(**_SUMS_MAY_OVERFLOW):
             Z = self.scaler_.transform(X)
+        Z.sum_duplicates()  # and sort them: the order of sums decides their last bits
         np.clip(Z.data, -SPARSE_FAR, SPARSE_FAR, out=Z.data)
-        Z = Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `in_units`
-        Z.sort_indices()  # the order of sums, and so their last bits
-        return Z
+        return Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `in_units`
 
     def compress(self, X):
         """Return the codes of the rows, from which `expand` makes the matrix.
@@ -378,7 +379,7 @@ class _Levels:
 
     def fit(self, values, weight, max_levels):
         """Learn from a list of values, of which missing ones may be None, NaN or NA."""
-        codes, distinct = _factorise(values, self.name)
+        codes, distinct, self.times = _factorise(values, self.name)
         totals = {}
         for level, total in zip(distinct, np.bincount(codes, weight), strict=True):
             totals[level] = totals.get(level, 0.0) + total
@@ -394,15 +395,21 @@ class _Levels:
         """Return the number of the column that owns each value, -1 if none does."""
         if self.width == 1:
             return -1  # one level tells nothing
-        codes, distinct = _factorise(values, self.name)
-        self._check_kind(distinct)
+        codes, distinct, times = _factorise(values, self.name)
+        self._check_kind(distinct, times)
         columns = {level: k for k, level in enumerate(self.kept)}
         columns[None] = self.width - 1 if self.has_missing else -1
         other = len(self.kept) if self.pooled else -1
         return np.array([columns.get(level, other) for level in distinct])[codes]
 
-    def _check_kind(self, distinct):
-        """Raise if levels were all strings when fitted, and none of these is, or the reverse."""
+    def _check_kind(self, distinct, times):
+        """Raise if levels are of another kind than when fitted and none is known."""
+        if times != self.times and distinct and not set(distinct) & {*self.kept, None}:
+            raise ValueError(
+                f"Column {self.name!r} holds {distinct[0]!r} for a level, which is unknown as are "
+                "all others; dates and times should be what they were when fitted, or strings as "
+                "they were."
+            )
         kinds = [
             {isinstance(level, str) for level in levels if level is not None}
             for levels in (self.kept, distinct)
@@ -612,14 +619,18 @@ def _is_missing(value):
 
 
 def _factorise(values, name):
-    """Return codes of the values, and the level that each code stands for, None if missing."""
+    """Return codes of the values, the level of each code, None if missing, and if one is a time.
+
+    Bytes count as times: what is known as text of another type may not be what was meant.
+    """
     code_of = {}
     try:
         codes = [code_of.setdefault(value, len(code_of)) for value in values]
     except TypeError as error:
         message = f"Column {name!r}: argument must be a string or a number, {error}."
         raise TypeError(message) from error
-    return np.array(codes, dtype=np.intp), [_plain(value) for value in code_of]
+    times = any(isinstance(value, (*TIME_TYPES, bytes)) for value in code_of)
+    return np.array(codes, dtype=np.intp), [_plain(value) for value in code_of], times
 
 
 def _plain(value):

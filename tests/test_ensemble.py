@@ -55,8 +55,14 @@ def test_probabilities_are_the_mean_and_sharpened_if_rows_have_judged(kind, judg
     model = NimbleClassifier(n_estimators=3, early_stopping=judged, **SHORT).fit(X, y)
     mean = np.mean([one.predict_proba(X) for one in model.estimators_], axis=0)
     factor = mean_sharpness(3) if judged else 1.0
-    sharp = mean**factor
-    rest = (1.0 - mean) ** factor if kind == "labels" else sharp.sum(axis=1, keepdims=True) - sharp
+    labels = np.column_stack([~y, y]) if kind == "two classes" else y
+    labels = np.eye(3)[y] if kind == "three classes" else labels
+    share = labels.mean(axis=0) ** (1.0 - factor)
+    other = (1.0 - labels.mean(axis=0)) ** (1.0 - factor)
+    sharp = mean**factor * share
+    rest = sharp.sum(axis=1, keepdims=True) - sharp
+    if kind == "labels":
+        rest = (1.0 - mean) ** factor * other
     expected = sharp / (sharp + rest)
     np.testing.assert_allclose(model.predict_proba(X), expected, rtol=1e-9, atol=1e-12)
 
