@@ -141,3 +141,12 @@ def test_groups_have_labels_of_their_own_only_where_their_shares_differ():
         [[[0.95], [0.55], [0.95]], [[0.4], [0.0], [0.4]]],
         rtol=1e-6,
     )
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_networks_that_know_nothing_predict_the_shares_of_the_classes(n_classes):
+    rng = np.random.RandomState(0)
+    X, y = rng.randn(1500, 5), (rng.rand(1500) < 0.05) * rng.randint(1, n_classes, 1500)
+    model = NimbleClassifier(n_estimators=8, random_state=0).fit(X, y)
+    found = model.predict_proba(rng.randn(2000, 5)).mean(axis=0)
+    np.testing.assert_allclose(found, np.bincount(y) / len(y), atol=0.008)

@@ -342,3 +342,14 @@ def test_ours_can_be_stacked(final):
     members = [("net", NimbleClassifier(**QUICK)), ("linear", LogisticRegression())]
     model = StackingClassifier(members, final_estimator=final, cv=2).fit(X, names)
     assert model.score(X, names) > 0.7
+
+
+def test_large_integers_of_pandas_stay_apart():
+    y = np.array([2**60, 2**60 + 1, 2**60 + 4096])[np.arange(90) % 3]
+    X = np.random.RandomState(0).randn(90, 2)
+    model = NimbleClassifier(random_state=0, max_iter=2).fit(X, pd.Series(y).astype("Int64"))
+    np.testing.assert_array_equal(model.classes_, np.unique(y))
+    assert (
+        NimbleClassifier(max_iter=2).fit(X, pd.Series(y > y[0], dtype="boolean")).classes_.dtype
+        == bool
+    )

@@ -270,3 +270,21 @@ def test_an_estimator_that_is_not_fitted_cannot_be_exported(tmp_path):
         NimbleRegressor().to_torch()
     with pytest.raises(NotFittedError):
         NimbleRegressor().to_onnx(tmp_path / "model.onnx")
+
+
+def test_pieces_that_are_a_few_steps_of_single_precision_long_agree():
+    rng = np.random.RandomState(0)
+    near = np.where(rng.rand(1000) < 0.45, 1 + 1e-6 * rng.rand(1000), rng.uniform(-1, 1, 1000))
+    X = np.column_stack([near, rng.randn(1000, 2)])
+    y = X[:, 1] + (near > 1 + 5e-7) * 3.0
+    model = NimbleRegressor(random_state=0, max_iter=10, early_stopping=False).fit(X, y)
+    found = model.to_torch()(torch.as_tensor(X)).detach().numpy()
+    np.testing.assert_allclose(found, model.predict(X), atol=1e-6 * np.ptp(y))
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 4), (3,)])
+def test_a_module_refuses_a_tensor_of_another_width(shape):
+    X = np.random.RandomState(0).randn(60, 3)
+    module = NimbleRegressor(random_state=0, max_iter=2).fit(X, X[:, 0]).to_torch()
+    with pytest.raises(ValueError, match=r"X must have shape \(n_samples, 3\)"):
+        module(torch.zeros(shape))

@@ -680,3 +680,15 @@ def test_metadata_is_routed():
 def test_scores_that_differ_by_a_millionth_differ():
     scores = np.array([[0.5, 0.5], [0.500001, 0.500001]])
     assert choose(scores, "best") == 1
+
+
+def test_folds_of_other_means_do_not_share_the_range_of_a_log_link():
+    rng = np.random.RandomState(0)
+    X, part = rng.rand(450, 2), np.repeat([0, 1, 2], 150)
+    y = rng.poisson(np.where(part < 2, np.exp(10.0 * X[:, 0] - 6.0), 1000.0)).astype(float)
+    first, second, third = (np.flatnonzero(part == k) for k in range(3))
+    model = NimbleRegressor(loss="poisson", n_estimators=1, random_state=0, max_iter=60)
+    options = {"estimator": model, "size_penalties": [1e-3], "scoring": "r2"}
+    together = nimble_path(X, y, cv=[(first, second), (third, second)], **options)
+    alone = nimble_path(X, y, cv=[(first, second)], **options)
+    np.testing.assert_allclose(together.scores[0, 0], alone.scores[0, 0], atol=1e-3)

@@ -372,3 +372,31 @@ def test_rows_of_another_encoding_are_not_learnt_again():
     X[:100, 1] = 3.0
     model = NimbleRegressor(n_estimators=1, random_state=0).partial_fit(X[:100], X[:100, 0])
     assert len(model.partial_fit(X[100:], X[100:, 0])._progress.earlier.key) == 100
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
+@pytest.mark.parametrize("n_first", [1, 50])
+def test_y_that_began_with_one_value_gets_its_units_from_later_pieces(loss, n_first):
+    def stream(unit):
+        rng = np.random.RandomState(0)
+        model = NimbleRegressor(loss=loss, n_estimators=1, random_state=0)
+        model.partial_fit(rng.randn(n_first, 2), np.full(n_first, 2.0 * unit))
+        for _ in range(6):
+            X = rng.randn(150, 2)
+            model.partial_fit(X, unit * np.exp(X[:, 0] / 3.0))
+        return model, X
+
+    model, X = stream(1e6)
+    assert model.score(X, 1e6 * np.exp(X[:, 0] / 3.0)) > 0.75
+    same, _ = stream(1.0)
+    np.testing.assert_allclose(model.predict(X), 1e6 * same.predict(X), rtol=1e-3)
+
+
+def test_two_outputs_of_which_one_has_had_one_value_so_far():
+    rng = np.random.RandomState(0)
+    X, model = rng.randn(100, 2), NimbleRegressor(n_estimators=1, random_state=0)
+    model.partial_fit(X, np.column_stack([X[:, 0], np.zeros(100)]))
+    location, scale = model._loss.location_, model._loss.scale_
+    model.partial_fit(X, np.column_stack([5.0 * X[:, 0], 1e3 * X[:, 1]]))
+    assert (model._loss.location_[0], model._loss.scale_[0]) == (location[0], scale[0])
+    assert 500.0 < model._loss.scale_[1] < 2000.0

@@ -1,5 +1,6 @@
 """What the estimators promise: known special cases, their attributes, the same answer again."""
 
+import copy
 import doctest
 import hashlib
 import inspect
@@ -573,3 +574,60 @@ def test_examples_in_docstrings_run(module):
     failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert tried > 0
     assert failed == 0
+
+
+def test_a_copy_that_a_callback_kept_does_not_go_on_from_another_training():
+    class Keep:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = setup
+
+        def on_fit_task_begin(self, estimator, context, **_):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None, **_):
+            if context.task_name == "epoch":
+                self.last = fitted_estimator
+
+    X = np.random.RandomState(0).randn(80, 3)
+    model, keep = (
+        NimbleRegressor(random_state=0, early_stopping=False).partial_fit(X, -10.0 * X[:, 0]),
+        Keep(),
+    )
+    if not hasattr(model, "set_callbacks"):
+        pytest.skip("scikit-learn has no callbacks")
+    model.set_callbacks(keep).fit(X, X[:, 0])
+    kept = keep.last
+    kept.set_callbacks()
+    assert kept._progress is None
+    kept.partial_fit(X, X[:, 0])
+    assert kept.score(X, X[:, 0]) > 0.9
+
+
+def test_a_copy_shares_what_was_fitted():
+    X = np.random.RandomState(0).randn(80, 3)
+    model = NimbleRegressor(random_state=0).fit(X, X[:, 0])
+    copied = copy.copy(model)
+    assert vars(copied) == vars(model) and copied.history_ is model.history_
+
+
+def test_a_network_pulled_to_a_size_starts_no_larger():
+    X = np.random.RandomState(0).randn(80, 3)
+    model = NimbleRegressor(target_size=4, n_estimators=1, random_state=0)
+    assert model.fit(X, X[:, 0]).history_[0].size < 6.0
+
+
+def test_what_only_got_worse_was_not_cut_short():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 4)), rng.normal(size=400)
+    model = NimbleRegressor(max_iter=6, n_estimators=1, random_state=0).fit(X, y)  # no warning
+    assert model.n_hidden_ == 0
+
+
+def test_levels_given_as_a_list_may_change_after_a_fit():
+    X, levels = np.random.RandomState(0).randn(60, 2), [0.1, 0.9]
+    model = NimbleRegressor(loss="quantile", quantile=levels, random_state=0)
+    expected = model.fit(X, X[:, 0]).predict(X)
+    levels[:] = [0.9, 0.1]
+    np.testing.assert_array_equal(model.predict(X), expected)

@@ -219,3 +219,8 @@ def test_with_a_target_and_no_data_n_ends_at_the_target(start):
     for _ in range(500):
         size = next_size(size, 0.0, 1e-3, 30.0, **FREE)
     assert size == pytest.approx(30.0, abs=1e-6)
+
+
+def test_neurons_that_do_harm_go_even_if_they_are_free():
+    assert next_size(20.0, -1e-3, 0.0, None, 0.03, 512) < 20.0
+    assert next_size(20.0, 0.0, 0.0, None, 0.03, 512) == 20.0

@@ -367,3 +367,17 @@ def test_the_penalty_does_not_depend_on_how_often_or_in_which_order_rows_come(ch
         "sparse": lambda: error(sp.csr_matrix(X), y),
     }.get(change, lambda: error(X, y, weight))()
     assert changed < 1.03 * error(X, y)
+
+
+@pytest.mark.parametrize("unit", [1.0 / 150, 1e-10])
+def test_weights_of_less_than_a_row_have_no_unit(unit):
+    rng = np.random.RandomState(0)
+    X, weight = rng.randn(150, 40), rng.uniform(0.5, 1.5, 150)
+    y = X[:, :3].sum(axis=1) + 0.5 * rng.randn(150)
+    weight /= weight.mean()
+    options = {"max_size": 0, "n_estimators": 1, "random_state": 0}
+    one, other = (
+        NimbleRegressor(**options).fit(X, y, sample_weight=scale * weight).predict(X)
+        for scale in (1.0, unit)
+    )
+    np.testing.assert_allclose(other, one, atol=2e-3)  # folds differ in what is a row

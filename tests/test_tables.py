@@ -797,3 +797,35 @@ def test_much_weight_among_little_counts_as_it_is():
     tables = [TableEncoder(encoding="piecewise").fit(X, y, unit * weight) for unit in (1.0, 1e-3)]
     many, few = (len(table.numbers_.knots[0]) for table in tables)  # 1e-3: 400 in all
     assert few < 12 < many
+
+
+def test_numbers_that_a_sparse_matrix_stores_in_parts_are_their_sums():
+    n, rng = 120, np.random.RandomState(0)
+    b, a = rng.randint(0, 5, n), rng.randn(n)
+    stored = np.column_stack([100.0 + b, np.full(n, -99.0), a]).ravel()
+    X = sparse.csr_matrix((stored, np.tile([0, 0, 1], n), 3 * np.arange(n + 1)), shape=(n, 2))
+    summed = sparse.csr_matrix(X.toarray())
+    encoder = TableEncoder().fit(summed)
+    np.testing.assert_array_equal(encoder.encode(X).toarray(), encoder.encode(summed).toarray())
+
+
+def test_columns_without_numbers_take_no_pieces_from_others():
+    x = np.random.RandomState(0).rand(500, 2)
+    alone = TableEncoder(encoding="piecewise").fit(x)
+    gaps, zeros = np.full((500, 900), np.nan), np.zeros((500, 900))
+    beside = TableEncoder(encoding="piecewise").fit(np.hstack([x, gaps, zeros]))
+    assert len(beside.numbers_.pieces) == len(alone.numbers_.pieces) > 0
+
+
+def test_times_are_not_the_texts_of_when_it_was_fitted():
+    times = pd.date_range("2020", periods=3)[np.arange(60) % 3]
+    texts = pd.DataFrame({"when": times.strftime("%Y-%m-%d")})
+    encoder = TableEncoder().fit(texts)
+    with pytest.raises(ValueError, match="Column 'when' holds '2020-01-01 00:00:00' for a level"):
+        encoder.encode(pd.DataFrame({"when": times}))
+
+
+def test_masked_numbers_are_gaps():
+    numbers = np.ma.masked_less(np.random.RandomState(0).randn(50, 2), -0.5)
+    encoder = TableEncoder().fit(validate_table(BaseEstimator(), numbers, reset=True))
+    assert len(encoder.numbers_.incomplete) == 2
