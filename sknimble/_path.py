@@ -222,7 +222,7 @@ class _Folds:
         return self.model._make_loss(self.target).fit(self.target[used], weight[used])
 
     def highest_penalty(self):
-        """Return a price at which no neuron pays, even if the first ones left no loss."""
+        """Return a price at which hardly a neuron pays: eight that left no loss just would."""
         model, weight = self.model, self.weights.mean(axis=0)
         Z = plain(self.Z, model._table.n_plain_features_)
         rows = thin(Z, np.arange(Z.shape[0]))
@@ -380,7 +380,9 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
             As `nimble_path` and the estimator do.
         """
         estimator = clone(self._prototype())
-        if self.random_state is not None:
+        if isinstance(self.random_state, np.random.RandomState):  # which clones would repeat
+            estimator.set_params(random_state=self.random_state.randint(np.iinfo(np.int32).max))
+        elif self.random_state is not None:
             estimator.set_params(random_state=self.random_state)
         path = nimble_path(
             X, y, estimator=estimator, size_penalties=self.size_penalties, cv=self.cv,

@@ -43,7 +43,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     initial_size : float, default=None
         Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
         one network, 16 for each of two, 8 of more; times the root of the number of outputs,
-        quantiles included; or `max_size` if less.
+        quantiles included; or `max_size` or `target_size` if less.
     max_size : int, default=512
         Most neurons per hidden layer. 0 is a linear model of the encoded columns.
     target_size : float, default=None

@@ -154,7 +154,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            A row of weight two counts as two rows, one of weight zero as absent.
+            A row of weight two counts as two rows, one of weight zero as absent. Weights below 1
+            on average have no unit.
         X_val, y_val, sample_weight_val : default=None
             Rows that judge when to stop and which size to keep, instead of a part of X.
 

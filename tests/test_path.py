@@ -692,3 +692,13 @@ def test_folds_of_other_means_do_not_share_the_range_of_a_log_link():
     together = nimble_path(X, y, cv=[(first, second), (third, second)], **options)
     alone = nimble_path(X, y, cv=[(first, second)], **options)
     np.testing.assert_allclose(together.scores[0, 0], alone.scores[0, 0], atol=1e-3)
+
+
+def test_a_generator_goes_on_from_fit_to_fit():
+    X = np.random.RandomState(0).randn(120, 3)
+    model = NimbleRegressorCV(
+        NimbleRegressor(n_estimators=1), size_penalties=[1e-3], cv=2,
+        random_state=np.random.RandomState(0),
+    )  # fmt: skip
+    first, second = (model.fit(X, X[:, 0] ** 2).predict(X) for _ in range(2))
+    assert not np.array_equal(first, second)
