@@ -308,7 +308,7 @@ def _run(training, model):
         raise divergence_error(error, model) from None
     if cohorts.limited:
         warnings.warn(
-            f"max_iter={model.max_iter} epochs ended while a held-out loss still improved",
+            f"max_iter={model.max_iter} epochs ended and a held-out loss may still improve",
             ConvergenceWarning,
             stacklevel=5,
         )

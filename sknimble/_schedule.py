@@ -165,9 +165,8 @@ class Schedule:
         return (step >= end) | (step >= self.limit)
 
     def limited(self, step):
-        """Tell which watched networks were cut short by ``max_iter`` while still improving."""
+        """Tell which watched networks ``max_iter`` cut short when they might still improve."""
         recent = step - self.mark_step < 0.5 * self.patience_steps
-        recent &= self.mark_step > self.first_step  # the first candidate improves on nothing
         return self.watched & (step >= self.limit) & recent
 
     def joined(self, others):

@@ -423,7 +423,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         fitting.call_on_fit_task_end(**data)
         if training.limited:
             warnings.warn(
-                f"max_iter={self.max_iter} epochs ended while the held-out loss still improved",
+                f"max_iter={self.max_iter} epochs ended and the held-out loss may still improve",
                 ConvergenceWarning,
                 stacklevel=5,
             )

@@ -618,13 +618,6 @@ def test_a_network_pulled_to_a_size_starts_no_larger():
     assert model.fit(X, X[:, 0]).history_[0].size < 6.0
 
 
-def test_what_only_got_worse_was_not_cut_short():
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(400, 4)), rng.normal(size=400)
-    model = NimbleRegressor(max_iter=6, n_estimators=1, random_state=0).fit(X, y)  # no warning
-    assert model.n_hidden_ == 0
-
-
 def test_levels_given_as_a_list_may_change_after_a_fit():
     X, levels = np.random.RandomState(0).randn(60, 2), [0.1, 0.9]
     model = NimbleRegressor(loss="quantile", quantile=levels, random_state=0)
