@@ -347,9 +347,8 @@ def test_ours_can_be_stacked(final):
 def test_large_integers_of_pandas_stay_apart():
     y = np.array([2**60, 2**60 + 1, 2**60 + 4096])[np.arange(90) % 3]
     X = np.random.RandomState(0).randn(90, 2)
-    model = NimbleClassifier(random_state=0, max_iter=2).fit(X, pd.Series(y).astype("Int64"))
+    model = NimbleClassifier(random_state=0, max_iter=2, early_stopping=False)
+    model.fit(X, pd.Series(y).astype("Int64"))
     np.testing.assert_array_equal(model.classes_, np.unique(y))
-    assert (
-        NimbleClassifier(max_iter=2).fit(X, pd.Series(y > y[0], dtype="boolean")).classes_.dtype
-        == bool
-    )
+    model.fit(X, pd.Series(y > y[0], dtype="boolean"))
+    assert model.classes_.dtype == bool

@@ -361,7 +361,7 @@ def test_the_scale_of_weights_of_rows_that_judge_does_not_matter(scale):
 
 
 def test_a_training_cut_short_says_so():
-    with pytest.warns(ConvergenceWarning, match="max_iter=3 epochs ended while"):
+    with pytest.warns(ConvergenceWarning, match="max_iter=3 epochs ended and"):
         NimbleRegressor(max_iter=3, early_stopping=True).fit(*waves())
 
 
