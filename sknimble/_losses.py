@@ -16,7 +16,7 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range" (which reads
                       ``location_``, ``scale_`` and ``range_``), "exponential" (``mean_``,
-                      ``low_`` and ``high_``), "sigmoid" or "softmax"
+                      ``low_`` and ``high_``), "sigmoid" or "softmax" (``base_``)
 ``n_outputs_``        raw outputs of a network, o
 ``least``             no baseline counts as less than this: it leaves nothing to explain
 ``calibrated``        whether the raw outputs are logits, whose scale says how sure to be

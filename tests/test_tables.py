@@ -829,3 +829,5 @@ def test_masked_numbers_are_gaps():
     numbers = np.ma.masked_less(np.random.RandomState(0).randn(50, 2), -0.5)
     encoder = TableEncoder().fit(validate_table(BaseEstimator(), numbers, reset=True))
     assert len(encoder.numbers_.incomplete) == 2
+    texts = np.ma.array([["a"], ["b"], ["c"]], mask=[[0], [1], [0]])
+    assert validate_table(BaseEstimator(), texts, reset=True)[:, 0].tolist() == ["a", None, "c"]
