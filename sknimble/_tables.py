@@ -97,8 +97,8 @@ def validate_table(owner, X, *, reset):
     if hasattr(X, "to_pandas"):  # numpy would have it lose its names
         return validate_table(owner, _as_pandas(X), reset=reset)
     if isinstance(X, np.ma.MaskedArray):
-        numbers = X.dtype.kind in "biuf"
-        X = X.astype(float).filled(np.nan) if numbers else X.astype(object).filled(None)
+        values = X.data if X.dtype.kind in "biuf" else X.data.astype(object)
+        X = np.where(np.ma.getmaskarray(X), None if values.dtype == object else np.nan, values)
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
         array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
