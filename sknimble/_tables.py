@@ -158,8 +158,9 @@ class TableEncoder:
     heavy; and as many as that where values repeat, four rows each or more, or there is no other
     column; but beyond four, one per eight distinct values at most. All columns together have 2,048
     pieces at most: with more than 256 columns of numbers each has fewer, with more than 1,024
-    none. A value that many rows share counts for no more than one piece, and a piece leads from it
-    to the next: a column that is mostly zeros is split among its other values.
+    none; those that do not vary are not counted. A value that many rows share counts for no more
+    than one piece, and a piece leads from it to the next: a column that is mostly zeros is split
+    among its other values.
 
     Where y is given, and there are several columns of numbers, a column may have four times as
     many: half of these and then all, or, if it has but 3 to 16 distinct values, a piece between
