@@ -286,10 +286,9 @@ class _Folds:
             for member, number in enumerate(numbers)
             for record in history[number]
         ]
-        normaliser = np.broadcast_to(training.normaliser, len(history))[numbers[0]]
         vars(model).update(
             {**vars(self.model), **vars(model)}, _loss=self.losses[fold],
-            **model._fitted(states, records, normaliser),
+            **model._fitted(states, records, training.normaliser[numbers[0]]),
         )  # fmt: skip
         return model
 

@@ -427,7 +427,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 ConvergenceWarning,
                 stacklevel=5,
             )
-        vars(self).update(self._fitted(training.states(), history, training.normaliser))
+        vars(self).update(self._fitted(training.states(), history, training.normaliser[0]))
         self._progress = training.progress()
 
     def _train(self, training, history, fitting, data):
@@ -444,7 +444,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if task.call_on_fit_task_end(
                 **data,
                 reconstruction_attributes=lambda: self._fitted(
-                    training.states(), history, training.normaliser
+                    training.states(), history, training.normaliser[0]
                 ),
             ):
                 training.stop()
@@ -463,7 +463,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return {
             "_networks": self._as_published(states),
             "_sizes": np.array(sizes),
-            "_normaliser": normaliser,
+            "_normaliser": float(normaliser),
             "_progress": None,  # a copy for callbacks has no training to go on with
             "history_": list(history),
         }

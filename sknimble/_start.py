@@ -206,15 +206,15 @@ def _numbered(X):
 def normalisers(loss, target, weight, fold):
     """Return what the loss of each network is divided by, and what share is left to explain.
 
-    The first is a float if it is one number. The second is 1 unless the best constant loses
-    next to nothing. The optimiser is blind to the scale of a loss, and would learn the rows of
-    a class that weighs a millionth as well as the others: its rate is that much lower.
+    The second is 1 unless the best constant loses next to nothing. The optimiser is blind to the
+    scale of a loss, and would learn the rows of a class that weighs a millionth as well as the
+    others: its rate is that much lower.
     """
     worth = np.empty(len(fold))
     for members, rows, own_target in _groups(weight, target, fold):
         worth[members] = baseline_loss(loss, own_target, rows)
     found = np.maximum(worth, loss.least)
-    return found if np.ptp(found) else float(found[0]), worth / found
+    return found, worth / found
 
 
 def _groups(weight, target, fold, chosen=None):

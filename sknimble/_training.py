@@ -109,9 +109,8 @@ class Training:
         self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
         self.weight_decay, self.rng = weight_decay, rng
         self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
-        self.normaliser = normaliser
-        scale = 1.0 / np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
-        self.all_batches = self.batches = Batches(train, groups, batch_size, scale)
+        self.normaliser = np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
+        self.all_batches = self.batches = Batches(train, groups, batch_size, 1.0 / self.normaliser)
         self.all_judges = self.judges = side_by_side(judging)
         watched = np.isin(np.arange(k), [m for members, _ in judging for m in members])
         self.schedule = Schedule(

@@ -272,7 +272,7 @@ def test_a_constant_piece_is_learnt_at_the_full_rate_if_earlier_rows_were_not_co
 
 def test_rows_after_a_constant_piece_are_the_first_with_something_to_explain():
     X, y = draw_table()
-    constant = start(X, np.ones_like(y)).normaliser
+    constant = start(X, np.ones_like(y)).normaliser[0]
     # half of a standardised target's variance, which is 1
     assert start(X, y, normaliser=constant).normaliser == pytest.approx(0.5)
 

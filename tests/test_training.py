@@ -338,7 +338,7 @@ def held_out_objective(training, state, price):
     ((_, rows),) = training.all_judges
     network = FittedNetwork.from_state(state, "silu")
     error = network.raw(rows.X[:, :-1].numpy()) - rows.target.numpy()
-    return float(normalised(0.5 * np.mean(error**2) / training.normaliser)) + price * state.size
+    return float(normalised(0.5 * np.mean(error**2) / training.normaliser[0])) + price * state.size
 
 
 @pytest.mark.parametrize("price", [1e-1, 1e-3])
