@@ -194,15 +194,16 @@ class Training:
             self._judge_linear()
         while len(self.members):
             # Dispatch costs a quarter less in this mode. It must end before anyone else runs.
-            with torch.inference_mode(), at_most_threads(1 + self._work() // WORK_OF_A_THREAD):
+            with torch.inference_mode(), at_most_threads(self._n_threads()):
                 records = self._pass()
             yield records
 
-    def _work(self):
-        """Return the products of numbers that a step takes, forward."""
+    def _n_threads(self):
+        """Return how many threads the products of a step, forward, are worth."""
         networks, rows = self.networks, len(self.train) // self.batches.n_batches
         width = networks.n_inputs + (networks.depth - 1) * networks.capacity + networks.n_outputs
-        return networks.n_networks * networks.capacity * width * rows
+        work = networks.n_networks * networks.capacity * width * rows
+        return 1 + work // WORK_OF_A_THREAD
 
     def _pass(self):
         """Go through the rows once and judge the networks; return their records."""
