@@ -350,8 +350,8 @@ def judges_of(parts, networks, finishing):
     Those that finish have none.
     """
     found = []
-    for judged, rows in parts:
-        kept = np.flatnonzero(np.isin(judged, networks[~finishing]))
+    for members, rows in parts:
+        kept = np.flatnonzero(np.isin(members, networks[~finishing]))
         if len(kept):
-            found.append((np.searchsorted(networks, judged[kept]), rows.of(kept)))
+            found.append((np.searchsorted(networks, members[kept]), rows.of(kept)))
     return found

@@ -186,7 +186,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             anneal=not self.warm_start,
         )  # fmt: skip
         self._run(training, X, y, metadata, begin=begin)
-        judged = {**training.results, **training.judged}
+        judged = {**training.results, **training.before_finish}
         del training  # and its memory, before more is asked for
         self._look_back(judged, rows, validation)
         return self

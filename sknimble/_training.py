@@ -89,7 +89,7 @@ class Training:
     results : dict of int to NetworkState
         The best state of every network, or the latest that is as good, by number; once it has
         finished, what became of it.
-    judged : dict of int to NetworkState
+    before_finish : dict of int to NetworkState
         What those that finish were before, of which their held-out rows can tell the truth.
     """
 
@@ -117,7 +117,7 @@ class Training:
             watched, self.batches.n_batches, max_iter, patience, tol, anneal,
             finishes=watched & (len(groups) > 1),
         )  # fmt: skip
-        self.members, self.results, self.judged, self.left = np.arange(k), {}, {}, {}
+        self.members, self.results, self.before_finish, self.left = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
         self.utility = np.zeros(k)
         self.data_loss, self.sharpness = np.full(k, np.nan), np.ones(k)
@@ -141,7 +141,7 @@ class Training:
 
     def states(self):
         """Return by number what every network would publish if it ended here."""
-        kept = np.isin(self.members, list(self.results.keys() - self.judged.keys()))
+        kept = np.isin(self.members, list(self.results.keys() - self.before_finish.keys()))
         now = {self.members[i]: self.networks.state(i) for i in np.flatnonzero(~kept)}
         return {**self.results, **now}
 
@@ -356,7 +356,7 @@ class Training:
         turned = finishing | (self.schedule.settled & ~before)
         if finishing.any():
             members = self.members[finishing].tolist()
-            self.judged.update({member: self.results[member] for member in members})
+            self.before_finish.update({member: self.results[member] for member in members})
             self._choose_rows()
         networks.average_size[turned] = np.rint(networks.average_size[turned])
         networks.size[turned] = networks.average_size[turned]

@@ -388,7 +388,7 @@ def test_a_network_finishes_on_the_rows_that_judged_it_and_is_judged_no_more():
     assert 0.0 < max(rates) < FINISH_RATE * 1e-2
     assert rates[-1] == 0.0
     assert len({record.size for record in records[last:]}) == 1
-    before, after = training.judged[0], training.results[0]
+    before, after = training.before_finish[0], training.results[0]
     assert after.size == before.size > 0.0
     found = [held_out_objective(training, state, 0.0) for state in (before, after)]
     assert found[1] < 0.99 * found[0]  # it has learnt from these rows since
@@ -399,7 +399,7 @@ def test_nothing_finishes_that_goes_on_learnt_nothing_or_has_no_time(more):
     held_out = (np.arange(200) < 60)[None]
     options = {"held_out": held_out, "max_iter": 400, "batch_size": 70} | more
     training, records = train(waves(), **options)
-    assert not training.judged
+    assert not training.before_finish
     assert np.isfinite([record.validation_loss for record in records]).all()
 
 
