@@ -40,8 +40,13 @@ def constants(table, loss, sharpness):
     ValueError
         If the table has columns of levels: what comes out takes a matrix of numbers.
     """
+    return _input_constants(table) | _output_constants(loss, sharpness)
+
+
+def _input_constants(table):
+    """Return by name what turns a table into the matrix that the networks read."""
     if table.scaler_ is not None:
-        return {"divisor": table.scaler_.scale_, **_output_constants(loss, sharpness)}
+        return {"divisor": table.scaler_.scale_}
     if table.levels_:
         names = [levels.name for levels in table.levels_]
         raise ValueError(
@@ -57,7 +62,7 @@ def constants(table, loss, sharpness):
         arrays |= {"piece_column": pieces.column, "piece_start": pieces.start}
         arrays |= {"piece_length": pieces.length, "piece_height": pieces.height}
         arrays["piece_middle"] = np.clip(-pieces.start / pieces.length, 0.0, 1.0)
-    return arrays | _output_constants(loss, sharpness)
+    return arrays
 
 
 def _output_constants(loss, sharpness):
@@ -260,7 +265,6 @@ class TorchNetworks(torch.nn.Module):
     def __init__(self, fixed, members, activation, link, flat):
         super().__init__()
         self.activation, self.link, self.flat = activation, link, flat
-        self.names = list(fixed)
         for name, array in fixed.items():
             self.register_buffer(name, _tensor(array))
         self.members = torch.nn.ModuleList(
@@ -285,7 +289,7 @@ class TorchNetworks(torch.nn.Module):
 
     def _read(self, X):
         """Return the buffers by name, and X in the precision of the weights."""
-        fixed = {name: getattr(self, name) for name in self.names}
+        fixed = dict(self.named_buffers(recurse=False))
         width = len(fixed["divisor" if "divisor" in fixed else "center"])
         if X.ndim != 2 or X.shape[1] != width:
             raise ValueError(f"X must have shape (n_samples, {width}), got {tuple(X.shape)}")
@@ -458,7 +462,7 @@ class OnnxOps:
         return x.graph.node("Squeeze", x, np.array([1]))
 
 
-def to_onnx(path, networks, table, loss, *, flat, sharpness, classes=None, dtype=np.float64):
+def to_onnx(path, networks, table, loss, *, flat, sharpness, classes, dtype):
     """Write fitted networks to an ONNX file.
 
     Parameters
