@@ -36,7 +36,7 @@ _ROWS_ASKED = 2**15  # rows that say whether there should be more pieces
 class Numbers:
     """Columns of numbers: where each is centred, its scale, its gaps and its knots."""
 
-    def fit(self, table, weight, n_knots, target=None):
+    def fit(self, table, weight, most_pieces, target=None):
         """Learn from columns of numbers.
 
         Parameters
@@ -44,14 +44,14 @@ class Numbers:
         table : ndarray of shape (n_samples, n_numbers)
             NaN where a value is missing.
         weight : ndarray of shape (n_samples,) or None
-        n_knots : int
-            Most knots of a column, fewer than two for none.
+        most_pieces : int
+            Of a column, fewer than two for none.
         target : ndarray of shape (n_samples, n_outputs) or None
             Numbers for whose sake a column may have `_FINER` times as many pieces.
         """
         n_columns = max(1, (np.fmin.reduce(table) < np.fmax.reduce(table)).sum())
         fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
-        most = min(n_knots - 1, _MOST_PIECES // n_columns)
+        most = min(most_pieces, _MOST_PIECES // n_columns)
         summaries = [_summarise(column, weight, fewest, most) for column in table.T]
         self.center = np.array([center for center, _, _ in summaries])
         self.scale = np.array([scale for _, scale, _ in summaries])

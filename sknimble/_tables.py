@@ -178,7 +178,7 @@ class TableEncoder:
     Gorishniy et al., "On embeddings for numerical features", arXiv 2203.05556 (encoding).
     """
 
-    most_knots = 9  # of a column, the smallest and the largest value included
+    most_pieces = 8  # of a column, unless y asks for more
     most_levels = 256  # of a column, the pooled ones counted once
 
     def __init__(self, *, categorical_features="from_dtype", encoding="none"):
@@ -218,9 +218,9 @@ class TableEncoder:
             return self
         self.level_indices_ = np.flatnonzero(is_level)
         self.number_indices_ = np.flatnonzero(~is_level)
-        most_knots = self.most_knots if self.encoding == "piecewise" else 0
+        most_pieces = self.most_pieces if self.encoding == "piecewise" else 0
         numbers = _gather_numbers(X, self.number_indices_)
-        self.numbers_ = Numbers().fit(numbers, weight, most_knots, y)
+        self.numbers_ = Numbers().fit(numbers, weight, most_pieces, y)
         self.levels_ = [
             _Levels(names[j]).fit(_values(_column(X, j)), weight, self.most_levels)
             for j in self.level_indices_

@@ -62,9 +62,9 @@ def as_polars(columns):
 class Encoder(TableEncoder):
     """As estimators use it: what it is given is validated, rows of weight zero are left out."""
 
-    def __init__(self, most_knots=9, most_levels=256, dtype=np.float64, **parameters):
+    def __init__(self, most_pieces=8, most_levels=256, dtype=np.float64, **parameters):
         super().__init__(**parameters)
-        self.most_knots, self.most_levels, self.dtype = most_knots, most_levels, dtype
+        self.most_pieces, self.most_levels, self.dtype = most_pieces, most_levels, dtype
         self.owner = NimbleStandIn()
 
     def fit(self, X, weight=None):
@@ -333,7 +333,7 @@ def test_memory_stays_below_twice_the_matrix():
 
 def test_encoding_comes_last_and_is_zero_at_the_median():
     X = np.arange(101.0)[:, None]
-    table = Encoder(encoding="piecewise", most_knots=5)
+    table = Encoder(encoding="piecewise", most_pieces=4)
     Z = table.fit(X).transform(X)
     assert (table.n_plain_features_, table.n_features_out_) == (1, 5)
     np.testing.assert_array_equal(Z[50], np.zeros(5))
@@ -343,7 +343,7 @@ def test_encoding_comes_last_and_is_zero_at_the_median():
 
 def test_encoding_spans_piecewise_linear_functions():
     x = np.sort(np.random.default_rng(0).normal(size=400))
-    Z = encode(x[:, None], encoding="piecewise", most_knots=5)[:, 1:]
+    Z = encode(x[:, None], encoding="piecewise", most_pieces=4)[:, 1:]
     knots = np.quantile(x, [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf")
     target = np.interp(x, knots, [3.0, -1.0, 4.0, -1.0, 5.0])
     design = np.column_stack([np.ones_like(x), Z])
@@ -354,7 +354,7 @@ def test_encoding_spans_piecewise_linear_functions():
 
 def test_a_column_of_zeros_is_split_among_its_other_values():
     x = np.append(np.zeros(900), np.arange(1.0, 101.0))
-    ramps = encode(x[:, None], encoding="piecewise", most_knots=5)[:, 1:].T
+    ramps = encode(x[:, None], encoding="piecewise", most_pieces=4)[:, 1:].T
     jump, *others = (np.count_nonzero((0 < ramp) & (ramp < 1)) for ramp in ramps)
     assert jump <= 1  # zero or not
     assert len(others) > 1  # by quantiles of all rows one piece would span them all
@@ -667,7 +667,7 @@ cells = st.one_of(
 def test_any_table_of_cells_is_encoded_finitely(rows, encoding):
     X = np.empty((len(rows), 3), dtype=object)
     X[:] = rows
-    table = Encoder(encoding=encoding, most_knots=4)
+    table = Encoder(encoding=encoding, most_pieces=3)
     Z = table.fit(X).transform(X)
     assert Z.shape == (len(rows), table.n_features_out_)
     assert np.isfinite(Z).all()
