@@ -101,23 +101,24 @@ def replay(piece, progress, losses_of):
         A sample of all rows so far, of at most `KEPT_CELLS` numbers. None where new rows are
         enough: after many steps, or of a piece too large to be encoded whole.
     """
-    Z, n = piece[0], len(piece[1])
+    Z, target, weight = piece
+    n = len(target)
     step = progress.step if progress else 0
     if isinstance(Z, LateMatrix) or step >= ENOUGH_STEPS:
         return piece, passes_over(n, n, step, FIRST_EFFORT), None
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
-    target = piece[1].copy()  # it may be the caller's own array
-    rows = seen = EarlierRows(Z, target, piece[2], rng.random(n))
+    own = target.copy()  # it may be the caller's array
+    rows = seen = EarlierRows(Z, own, weight, rng.random(n))
     effort, cost, suspected = FIRST_EFFORT, np.inf, False
     if progress and progress.earlier:
         earlier = progress.earlier
-        cost, error = mean_and_error(losses_of(*piece[:2]), piece[2])
+        cost, error = mean_and_error(losses_of(Z, target), weight)
         suspected = n > 1 and cost - 2.0 * error > CHANGED * earlier.cost + CHANGE
         if suspected and earlier.suspected:
             suspected = False  # but sure: what no longer holds is forgotten
         else:  # one such piece may be of inputs that are new, and is learnt with the others
             again = replace(earlier, key=rng.random(len(earlier.key))).smallest(REPLAYED_ROWS * n)
-            expected, _ = mean_and_error(losses_of(*again.rows[:2]), again.weight)
+            expected, _ = mean_and_error(losses_of(again.Z, again.target), again.weight)
             effort = next_effort(earlier.effort, cost + 2.0 * error - expected)
             rows, seen = rows.joined(again), seen.joined(earlier)
             cost = earlier.cost if suspected else cost
