@@ -487,14 +487,17 @@ class GrowableNetworks:
         start = torch.as_tensor(start, **self.options)
         self.weights.linear[position] = self.average.linear[position] = start
 
-    def state(self, position, name="average"):
-        """Return one network's copy of a buffer, cut to its awake neurons, as numpy."""
+    def state(self, position):
+        """Return one network as its average is."""
+        return NetworkState(self.read("average", position), float(self.average_size[position]))
+
+    def read(self, name, position):
+        """Return one network's part of a buffer, cut to its awake neurons, as numpy: copies."""
         shapes = self._shapes(1, self.end[position])
-        arrays = [
+        return tuple(
             array[position].cpu().numpy()[: shape[1], : shape[2]].copy()
             for array, shape in zip(getattr(self, name).arrays(), shapes, strict=True)
-        ]
-        return NetworkState(tuple(arrays), float(self.average_size[position]))
+        )
 
     def load(self, position, state):
         """Put a `state` back, with its size; the optimiser forgets."""
@@ -516,8 +519,8 @@ class GrowableNetworks:
 
     def snapshot(self, position):
         """Return one network's `SAVED` buffers, flat, as numpy of shape (4, n_parameters)."""
-        states = [self.state(position, name).arrays for name in self.SAVED]
-        return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in states])
+        saved = [self.read(name, position) for name in self.SAVED]
+        return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in saved])
 
     def restore(self, position, progress):
         """Put back a network's `NetworkProgress`, of which this is a part: as if uninterrupted."""

@@ -419,15 +419,15 @@ def test_capacity_changes_no_prediction(depth):
 def test_growing_and_shrinking_keep_the_optimiser_state_of_what_remains():
     networks = make_networks([3.4], 2)
     end = int(networks.end[0])
-    before = {name: networks.state(0, name) for name in networks.BUFFERS}
+    before = {name: networks.read(name, 0) for name in networks.BUFFERS}
     networks.size = networks.average_size = np.array([35.0])
     networks.follow_size()
     networks.size = np.array([3.4])
     networks.follow_size()
     assert int(networks.end[0]) == end
     assert networks.average_size[0] == end, "an average counts no neuron that is not there"
-    for name, state in before.items():
-        for kept, original in zip(networks.state(0, name).arrays, state.arrays, strict=True):
+    for name, arrays in before.items():
+        for kept, original in zip(networks.read(name, 0), arrays, strict=True):
             np.testing.assert_array_equal(kept, original)
 
 
@@ -465,7 +465,7 @@ def test_a_size_that_trembles_keeps_its_scouts():
     for size in (12.1, 11.9, 12.1, 11.0, 12.0):
         networks.size = np.array([size])
         networks.follow_size()
-        pasts.append(networks.state(0, "moment1").arrays[-1])
+        pasts.append(networks.read("moment1", 0)[-1])
     smallest = min(past.shape[1] for past in pasts)
     for past in pasts[1:]:
         np.testing.assert_array_equal(past[:, :smallest], pasts[0][:, :smallest])
@@ -494,7 +494,7 @@ def test_there_is_always_room_for_the_window():
 
 # ------------------------------------------------------------------ new weights
 def initial_weights(networks, member=0):
-    return networks.state(member, "weights").arrays
+    return networks.read("weights", member)
 
 
 def assert_same_arrays(found, expected):
@@ -573,9 +573,9 @@ def test_a_state_put_back_has_no_optimiser_state():
 
 def test_a_state_is_not_changed_by_later_training():
     networks = make_networks([12.3])
-    state = networks.state(0, "weights")
+    state = networks.state(0)
     saved = [array.copy() for array in state.arrays]
-    networks.flat["weights"].add_(1.0)
+    networks.flat["average"].add_(1.0)
     assert_same_arrays(state.arrays, saved)
 
 

@@ -40,7 +40,7 @@ def run(networks, rates, weight_decay=0.1, steps=STEPS):
 
 
 def arrays_of(networks, member, name="weights"):
-    return networks.state(member, name).arrays
+    return networks.read(name, member)
 
 
 @pytest.mark.parametrize("rates", [[1e-2, 1e-2], [1e-2, 3e-3]], ids=["one rate", "two rates"])
