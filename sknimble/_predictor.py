@@ -99,7 +99,7 @@ class FittedNetwork:
     @property
     def n_parameters(self):
         """Weights and biases in use."""
-        return sum(a.size for a in (self.linear, self.first, *self.hidden, self.output))
+        return sum(array.size for array in self.arrays())
 
     def truncated(self, n_hidden):
         """Return the network of the first ``n_hidden`` neurons of every layer, if it has more."""
