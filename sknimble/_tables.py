@@ -470,11 +470,10 @@ def _column_names(X):
 def _level_mask(X, categorical_features):
     """Return which columns of X are levels, a bool array of shape (n_features,)."""
     n_features = X.shape[1]
-    if categorical_features is None:
+    from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
+    if categorical_features is None or (from_dtype and sparse.issparse(X)):
         return np.zeros(n_features, dtype=bool)
-    if isinstance(categorical_features, str) and categorical_features == "from_dtype":
-        if sparse.issparse(X):
-            return np.zeros(n_features, dtype=bool)
+    if from_dtype:
         if not _is_frame(X) and X.dtype != object:
             return np.full(n_features, _is_level(X, "x0"))
         names = _column_names(X)
