@@ -127,10 +127,10 @@ def nimble_path(
     if not splits:
         raise ValueError("cv has no folds; a generator has them only once")
     trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
-    trains = _among_counted(trains, sample_weight)
+    counts = np.ones(_num_samples(X)) if sample_weight is None else sample_weight
+    trains = _among_counted(trains, counts)
     if not all(map(len, trains)):
         raise ValueError("cv leaves a fold no row to learn from, or none whose weight is not zero")
-    counts = np.ones(_num_samples(X)) if sample_weight is None else sample_weight
     if not all(counts[test].any() for test in tests):
         raise ValueError("cv leaves a fold no row to score, or none whose weight is not zero")
     folds = _Folds(model, *rows, trains)
@@ -169,11 +169,9 @@ def _positions(rows):
     return np.flatnonzero(rows) if rows.dtype == bool or not rows.size else rows
 
 
-def _among_counted(trains, sample_weight):
+def _among_counted(trains, counts):
     """Return training rows as positions among the rows whose weight is not zero."""
-    if sample_weight is None:
-        return trains
-    counted = sample_weight != 0
+    counted = counts != 0
     position = np.cumsum(counted) - 1
     return [position[train[counted[train]]] for train in trains]
 
