@@ -17,7 +17,7 @@ from ._losses import BinaryCrossEntropy, CrossEntropy
 from ._shell import NimbleBase, check_outputs, takes_pieces
 
 
-def _takes_pieces(estimator):
+def _takes_labelled_pieces(estimator):
     """Return True, or say why `partial_fit` is not there."""
     if isinstance(estimator.class_weight, str):
         raise AttributeError(
@@ -271,7 +271,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             return codes[:, None].astype(float)
         return np.eye(len(self.classes_))[codes]
 
-    @available_if(_takes_pieces)
+    @available_if(_takes_labelled_pieces)
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

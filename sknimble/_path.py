@@ -254,7 +254,7 @@ class _Folds:
             batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
             anneal=not model.warm_start, finish=False,
         )  # fmt: skip
-        history = _run(training, model)
+        history = _train_together(training, model)
         number = np.arange(n_folds * k * n_penalties).reshape(n_folds, k, n_penalties)
         return [
             [
@@ -291,7 +291,7 @@ class _Folds:
         return model
 
 
-def _run(training, model):
+def _train_together(training, model):
     """Train to the end; return the records of every network."""
     from ._cohorts import Cohorts
     from ._training import Divergence
