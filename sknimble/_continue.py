@@ -15,6 +15,7 @@ FIXED = {
     "activation", "categorical_features", "early_stopping", "encoding", "loss", "n_estimators",
     "n_hidden_layers", "quantile", "validation_fraction",
 }  # fmt: skip
+CAUTION = 0.1  # share of the learning rate that pieces have after a fit
 
 
 @dataclass(frozen=True)
@@ -58,18 +59,30 @@ class Progress:
         Of the generator that shuffles rows, as `numpy.random.RandomState.get_state` returns it.
     earlier : EarlierRows or None
         Rows to learn from again. No file holds any.
+    after_fit : bool, default=False
+        Whether networks had learnt from a whole table, of which no row is known any more.
     """
 
     networks: list
     step: int
     rng_state: tuple
     earlier: object = None
+    after_fit: bool = False
 
     def __getstate__(self):
         return {**vars(self), "earlier": None}
 
     def __deepcopy__(self, memo):
         return self  # nobody changes it, and a copy in memory may know the rows
+
+
+def caution(progress):
+    """Return what to multiply the learning rate of a piece by.
+
+    After a fit no row of it is known, to be learnt from again. At the full rate a few new rows
+    would undo what many have taught.
+    """
+    return CAUTION if progress is None or progress.after_fit else 1.0
 
 
 def all_or_nothing(method):

@@ -30,6 +30,7 @@ _BINS = 128  # in which means of y are compared with the pieces, at most
 _ROWS_PER_BIN = 4  # on average, at least
 _MISSED_SHARE = 0.05  # of the variance of y that is worth more pieces
 _MISSED_NOISE = 6.0  # times the standard deviation of what noise alone would add
+_ROUNDING = 10 * np.finfo(np.float64).eps  # what values of a column that is constant may differ by
 _ROWS_ASKED = 2**15  # rows that say whether there should be more pieces
 
 
@@ -99,6 +100,19 @@ class Numbers:
         same = np.array_equal(later.center, self.center, equal_nan=True)
         return self if same and np.array_equal(later.scale, self.scale) else later
 
+    def recoded(self, Z, before):
+        """Return encoded rows as these columns code them, not as ``before`` some had a scale.
+
+        Whatever had no scale had one value, the centre, in all rows without a gap.
+        """
+        n, Z = len(self.center), Z.copy()
+        late = np.isinf(before.scale) & np.isfinite(self.scale) & np.isfinite(before.center)
+        Z[:, :n][:, late] = _squash(in_units(before.center, self.center, self.scale)[late])
+        for gap, j in enumerate(self.incomplete):
+            if late[j]:
+                Z[Z[:, n + gap] > 0.0, j] = 0.0
+        return Z
+
     def code(self, table):
         """Return numbers in units of their scale, 0 where missing, and which are missing."""
         missing = np.isnan(table[:, self.incomplete])
@@ -159,10 +173,11 @@ def _summarise(values, weight, fewest, most):
     values = values.astype(np.float64, copy=False)
     if not len(values):
         return np.nan, np.inf, np.empty(0)
-    n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
     center = float(_quantiles(values, weight, 0.5))
-    if n_distinct == 1:
+    farthest = max(abs(values[0]), abs(values[-1]))
+    if values[-1] - values[0] <= _ROUNDING * farthest:
         return center, np.inf, np.empty(0)
+    n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
     typical = _typical_distance(values, weight, center)
     knots = np.empty(0)
     if most > 1 and n_distinct > _FEW_VALUES:

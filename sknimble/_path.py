@@ -109,7 +109,8 @@ def nimble_path(
     What is scored is what the estimator would fit to the training rows of the fold, with
     ``n_estimators=path_estimators`` but the initial size for its own number of networks; except
     for what is learned from all rows: the encoding of the inputs, and the range in which a log
-    link is exponential. Folds of different sizes are cut into equally many batches. Networks do
+    link is exponential. Folds of different sizes are cut into equally many batches, and equal
+    rows are one below 100 rows only if all folds have fewer. Networks do
     not finish on the rows that judged them: that makes all better by about as much, and would
     take a fifth of the time.
     """
@@ -126,8 +127,11 @@ def nimble_path(
     splits = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups))
     if not splits:
         raise ValueError("cv has no folds; a generator has them only once")
-    trains, tests = zip(*([_positions(part) for part in split] for split in splits), strict=True)
-    counts = np.ones(_num_samples(X)) if sample_weight is None else sample_weight
+    n = _num_samples(X)
+    trains, tests = zip(
+        *([_positions(part, n) for part in split] for split in splits), strict=True
+    )
+    counts = np.ones(n) if sample_weight is None else sample_weight
     trains = _among_counted(trains, counts)
     if not all(map(len, trains)):
         raise ValueError("cv leaves a fold no row to learn from, or none whose weight is not zero")
@@ -163,9 +167,11 @@ def check_penalties(size_penalties, folds):
     return np.unique(penalties)[::-1]
 
 
-def _positions(rows):
-    """Return rows that a splitter chose as positions."""
+def _positions(rows, n):
+    """Return rows that a splitter chose, of n, as positions."""
     rows = np.asarray(rows)
+    if rows.dtype == bool and len(rows) != n:
+        raise ValueError(f"cv has a mask of {len(rows)} rows, but X has {n}")
     return np.flatnonzero(rows) if rows.dtype == bool or not rows.size else rows
 
 
@@ -204,6 +210,12 @@ class _Folds:
         self.model = model
         target = model._learn_target(y)
         model._table = model._fit_table(X, target, model._reweight(y, weight))
+        for train in trains:
+            if is_classifier(model) and not model._shape and len(np.unique(y[train])) < 2:
+                raise ValueError(
+                    f"cv leaves a fold with one class to learn from, {y[train[0]]!r}: stratify "
+                    "the folds, or shuffle the rows"
+                )
         weights = np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
             np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice

@@ -24,6 +24,7 @@ FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: 
 EFFORTS = 16, 256  # ... of later ones, fewest and most
 KNOWN = 0.1  # of what a constant loses: by less, new rows cost no more than earlier ones
 CHANGED, CHANGE = 4.0, 0.05  # times what the last new rows cost, and more, twice: it is over
+RARE = 2.0  # times what its share so far costs: a class may cost as much and change nothing
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class EarlierRows:
         return EarlierRows(*(array[rows] for array in (*self.rows, self.key)))
 
 
-def replay(piece, progress, losses_of):
+def replay(piece, progress, losses_of, losses_of_shares):
     """Return what to learn from when a piece of a table comes, and what to keep of it.
 
     Parameters
@@ -90,6 +91,9 @@ def replay(piece, progress, losses_of):
     losses_of : callable
         Takes inputs and targets, returns what the networks lose on each row, as a share of what a
         constant loses.
+    losses_of_shares : callable
+        Takes targets and earlier rows, returns what the shares of the classes in these rows lose
+        on each, likewise: a class that was rare so far costs much and contradicts nothing.
 
     Returns
     -------
@@ -113,7 +117,9 @@ def replay(piece, progress, losses_of):
     if progress and progress.earlier:
         earlier = progress.earlier
         cost, error = mean_and_error(losses_of(Z, target), weight)
-        suspected = n > 1 and cost - 2.0 * error > CHANGED * earlier.cost + CHANGE
+        least, _ = mean_and_error(losses_of_shares(target, earlier), weight)
+        least = max(RARE * least, CHANGED * earlier.cost + CHANGE)
+        suspected = n > 1 and cost - 2.0 * error > least
         if suspected and earlier.suspected:
             suspected = False  # but sure: what no longer holds is forgotten
         else:  # one such piece may be of inputs that are new, and is learnt with the others

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ._callbacks import NOBODY, CallbackSupportMixin
-from ._continue import FIXED, all_or_nothing, check_unchanged, epochs_left
+from ._continue import FIXED, all_or_nothing, caution, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._losses import row_losses
@@ -199,16 +199,24 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         progress = None if begin else self._progress
         if not begin:
             table, self._table = self._table, self._table.rescaled(X)
-            if progress and self._table is not table:  # in which earlier rows would be others
-                progress = replace(progress, earlier=None)
+            if progress and progress.earlier and self._table is not table:
+                Z = self._table.recoded(progress.earlier.Z, table)
+                progress = replace(progress, earlier=replace(progress.earlier, Z=Z))
         piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        rows, n_passes, earlier = replay(piece, progress, self._losses_of)
+        rows, n_passes, earlier = replay(piece, progress, self._losses_of, self._losses_of_shares)
         training = self._start(
-            *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False
+            *rows,
+            None,
+            begin=begin,
+            hold_out=False,
+            max_iter=n_passes,
+            anneal=False,
+            caution=1.0 if begin else caution(progress),
         )
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         self._run(training, X, y, metadata, begin=begin)
-        self._progress = replace(self._progress, earlier=earlier)
+        after_fit = not begin and (progress is None or progress.after_fit)
+        self._progress = replace(self._progress, earlier=earlier, after_fit=after_fit)
         return self
 
     def _losses_of(self, Z, target):
@@ -222,6 +230,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             for of_one in np.split(raw, self.n_estimators, axis=1)
         ]
         return np.mean(losses, axis=0) / self._normaliser
+
+    def _losses_of_shares(self, target, earlier):
+        """Return what the shares of the classes in earlier rows lose on targets; 0 of numbers."""
+        if not self._loss.calibrated:
+            return np.zeros(len(target))
+        target, *known = map(self._loss.encode, (target, earlier.target))
+        shares = np.broadcast_to(self._loss.baseline(*known, earlier.weight), target.shape)
+        return row_losses(self._loss, shares, target) / self._normaliser
 
     def _is_begun(self):
         """Tell whether there is a training to go on with; raise if it cannot."""
@@ -319,7 +335,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Z = encode_early_or_late(self._table, X_val)
         return Z, target, _in_precision_of(Z, self._reweight(y_val, weight))
 
-    def _start(self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal):
+    def _start(
+        self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal, caution=1.0
+    ):
         """Return the training of all networks, from the beginning or from where they stand."""
         from ._start import without_units
 
@@ -349,10 +367,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
             sizes=self._sizes, size_penalty=self.size_penalty,
             batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,
-            validation=validation, **so_far,
+            validation=validation, caution=caution, **so_far,
         )  # fmt: skip
 
-    def _launch(self, Z, target, weight, held_out, *, row_seed, **options):
+    def _launch(self, Z, target, weight, held_out, *, row_seed, caution=1.0, **options):
         """Return the training of any networks with the other parameters of this estimator."""
         from ._start import find_device, start_training
 
@@ -360,7 +378,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             Z, target, self._loss, weight=weight, held_out=held_out, max_size=self.max_size,
             depth=self.n_hidden_layers, device=find_device(self.device),
             n_plain=self._table.n_plain_features_, activation=self.activation,
-            target_size=self.target_size, learning_rate=self.learning_rate_init,
+            target_size=self.target_size, learning_rate=caution * self.learning_rate_init,
             weight_decay=self.alpha, tol=self.tol, patience=self.n_iter_no_change,
             rng=np.random.RandomState(row_seed), **options,
         )  # fmt: skip
@@ -573,7 +591,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: the best
             constant scores about 1. Of several networks it is the mean of their losses, not the
             loss of their mean. Labels are as given, those of
-            `history_` are smoothed.
+            `history_` are smoothed; predictions are not kept in the range of y.
 
         Notes
         -----

@@ -243,7 +243,9 @@ class TableEncoder:
         -------
         TableEncoder
         """
-        if self.scaler_ is not None or not len(self.numbers_.unscaled):
+        if self.scaler_ is not None:
+            return self._rescaled_sparse(X)
+        if not len(self.numbers_.unscaled):
             return self
         columns = self.number_indices_[self.numbers_.unscaled]
         X = X.toarray() if sparse.issparse(X) else X
@@ -253,6 +255,38 @@ class TableEncoder:
         later = copy(self)
         later.numbers_ = numbers
         return later
+
+    def _rescaled_sparse(self, X):
+        """Return an encoder that knows the scale of columns which were empty so far, or this."""
+        empty = np.flatnonzero(self.scaler_.max_abs_ == 0.0)
+        if not len(empty):
+            return self
+        with np.errstate(**_SUMS_MAY_OVERFLOW):
+            found = MaxAbsScaler().fit(X[:, empty]).max_abs_
+        if not (found > 0.0).any():
+            return self
+        later = copy(self)
+        later.scaler_ = copy(self.scaler_)
+        for name, values in (("max_abs_", found), ("scale_", np.where(found > 0.0, found, 1.0))):
+            known = getattr(self.scaler_, name).copy()
+            known[empty] = values
+            setattr(later.scaler_, name, known)
+        return later
+
+    def recoded(self, Z, before):
+        """Return rows that an encoder made before it was `rescaled` to this one, as this would.
+
+        Parameters
+        ----------
+        Z : ndarray or CSR matrix of shape (n_samples, n_features_out_)
+        before : TableEncoder
+
+        Returns
+        -------
+        ndarray or CSR matrix of shape (n_samples, n_features_out_)
+        """
+        # A column that was empty in a sparse table is 0 in all of its rows, whatever its scale.
+        return Z if self.scaler_ is not None else self.numbers_.recoded(Z, before.numbers_)
 
     def encode(self, X):
         """Return the matrix of X: dense in C order, or CSR if the table fitted was sparse.

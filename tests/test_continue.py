@@ -401,8 +401,18 @@ def test_the_unit_of_the_loss_stays_that_of_the_first_rows():
         for row in range(3):
             copied.partial_fit(X[[row]], y[[row]])
         assert copied._normaliser == unit
-        assert copied.history_[-1].learning_rate > 1e-3
+        assert copied.history_[-1].learning_rate > 1e-4
         assert copied.prefix_losses(X, y)[0] == pytest.approx(loss, rel=0.2)
+
+
+def test_a_few_rows_do_not_undo_a_fit():
+    X, y = make_friedman1(2400, 10, noise=1.0, random_state=0)
+    X_test, y_test = make_friedman1(2000, 10, random_state=1)
+    model = NimbleRegressor(n_estimators=1, random_state=0)
+    before = 1.0 - model.fit(X[:2000], y[:2000]).score(X_test, y_test)
+    for start in range(2000, 2400, 20):
+        model.partial_fit(X[start : start + 20], y[start : start + 20])
+    assert 1.0 - model.score(X_test, y_test) < 2.2 * before
 
 
 def test_pieces_of_one_class_after_a_fit_are_learnt():

@@ -17,6 +17,7 @@ from sklearn.model_selection import (
     PredefinedSplit,
     ShuffleSplit,
     StratifiedKFold,
+    TimeSeriesSplit,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
@@ -346,6 +347,20 @@ def test_a_fold_without_rows_that_weigh_is_refused():
     weight = np.repeat([0.0, 1.0], 60)
     with pytest.raises(ValueError, match="cv leaves a fold no row to learn from"):
         nimble_path(X, y, cv=KFold(2), sample_weight=weight)
+
+
+def test_a_fold_with_one_class_is_refused():
+    X, y = table(NimbleClassifier)
+    order = np.argsort(y != 1, kind="stable")
+    with pytest.raises(ValueError, match="cv leaves a fold with one class to learn from, .*1"):
+        nimble_path(X[order], y[order], estimator=NimbleClassifier(**SHORT), cv=TimeSeriesSplit(4))
+
+
+def test_a_mask_of_another_table_is_refused():
+    X, y = table(NimbleRegressor)
+    cv = [(np.arange(120) < 90, np.arange(100) >= 90)]
+    with pytest.raises(ValueError, match="cv has a mask of 100 rows, but X has 120"):
+        nimble_path(X, y, cv=cv)
 
 
 @pytest.mark.parametrize("scale", [1e-42, 1e38])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.datasets import make_friedman1
+from sklearn.datasets import make_classification, make_friedman1
 
 from sknimble import NimbleClassifier, NimbleRegressor, _replay
 from sknimble._continue import Progress
@@ -34,6 +34,11 @@ def earlier(model):
 
 def known(Z, target):
     """Lose nothing on any row."""
+    return np.zeros(len(target))
+
+
+def numbers(target, earlier):
+    """Know of no classes, whose shares would lose something."""
     return np.zeros(len(target))
 
 
@@ -88,7 +93,7 @@ def test_effort_goes_on_from_piece_to_piece(loses):
     for step in range(4):
         Z = np.arange(1000.0 * step, 1000.0 * (step + 1))[:, None]
         piece = Z, Z, np.ones(1000)
-        rows, n_passes, kept = replay(piece, Progress([], step, (), kept), losses_of)
+        rows, n_passes, kept = replay(piece, Progress([], step, (), kept), losses_of, numbers)
         assert len(rows[1]) == 1000 * (step + 1)
         effort = [8, 16, 32, 64][step] if loses == 0.0 else [8, 16, 16, 16][step]
         assert kept.effort == effort
@@ -103,7 +108,7 @@ def test_what_no_longer_holds_is_forgotten():
     for step, loss in enumerate(losses):
         piece = np.full((600, 1), step), np.full((600, 1), loss), np.ones(600)
         progress = Progress([], step, (), kept)
-        rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0])
+        rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0], numbers)
         kept_rows.append(len(kept.key) // 600)
         suspected = step in (3, 5)  # compared with what went before
         assert kept.suspected == suspected
@@ -219,7 +224,7 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
         for part in np.array_split(np.arange(1000), 10):
             progress = Progress([], 100 * repeat + step, (), kept)
             piece = kind(Z[part]), Z[part], np.ones(len(part))
-            rows, _, kept = replay(piece, progress, known)
+            rows, _, kept = replay(piece, progress, known, numbers)
             step += 1
             assert len(rows[1]) <= 16 * len(part)
             assert len(kept.key) == min(200, part[-1] + 1)
@@ -246,13 +251,13 @@ def test_earlier_rows_are_nobody_elses():
 def test_targets_and_the_densest_rows_count_as_numbers_too(monkeypatch):
     monkeypatch.setattr(_replay, "KEPT_CELLS", 1000)
     wide = np.ones((50, 1)), np.ones((50, 99)), np.ones(50)
-    assert len(replay(wide, None, known)[2].key) == 10
+    assert len(replay(wide, None, known, numbers)[2].key) == 10
     sparse_rows = sparse.random(100, 1000, 0.009, format="csr", random_state=0)
     thin = sparse_rows, np.ones((100, 1)), np.ones(100)
-    kept = replay(thin, None, known)[2]
+    kept = replay(thin, None, known, numbers)[2]
     assert len(kept.key) == 100
     dense = sparse.csr_matrix(np.ones((1, 1000))), np.ones((1, 1)), np.ones(1)
-    assert 45 < len(replay(dense, Progress([], 1, (), kept), known)[2].key) < 55
+    assert 45 < len(replay(dense, Progress([], 1, (), kept), known, numbers)[2].key) < 55
 
 
 def test_earlier_rows_are_learnt_again():
@@ -290,7 +295,8 @@ def come(losses, cost, weight=None, before=0.0, weight_before=None, effort=64, s
     ones = np.ones(100) if weight_before is None else weight_before
     earlier = EarlierRows(old, old, ones, np.linspace(0.1, 0.9, 100), effort, cost, suspected)
     piece = losses[:, None], losses[:, None], np.ones(n) if weight is None else weight
-    rows, n_passes, kept = replay(piece, Progress([], 1, (), earlier), lambda Z, t: t[:, 0])
+    progress = Progress([], 1, (), earlier)
+    rows, n_passes, kept = replay(piece, progress, lambda Z, t: t[:, 0], numbers)
     return rows, n_passes, kept
 
 
@@ -333,7 +339,7 @@ def test_other_earlier_rows_are_learnt_again_every_time():
     earlier = EarlierRows(Z, Z, np.ones(1000), np.linspace(0.0, 1.0, 1000), 64, 1.0)
     piece, drawn = (np.full((10, 1), -1.0), np.full((10, 1), -1.0), np.ones(10)), []
     for step in (1, 2):
-        rows, _, _ = replay(piece, Progress([], step, (), earlier), lambda Z, t: np.zeros(len(t)))
+        rows, _, _ = replay(piece, Progress([], step, (), earlier), known, numbers)
         assert len(rows[0]) == 10 + 10 * REPLAYED_ROWS == 160
         drawn.append(set(rows[0][10:, 0]))
     assert len(drawn[0] & drawn[1]) < 75
@@ -350,7 +356,7 @@ def test_a_column_of_one_value_does_not_have_rows_forgotten():
 
 def test_a_piece_too_large_to_be_encoded_is_learnt_as_a_first_one():
     Z, y = object.__new__(LateMatrix), np.zeros((10_000, 1))
-    rows, n_passes, kept = replay((Z, y, y[:, 0]), None, None)
+    rows, n_passes, kept = replay((Z, y, y[:, 0]), None, None, None)
     assert rows[0] is Z
     assert (n_passes, kept) == (8, None)
 
@@ -367,11 +373,43 @@ def test_what_new_rows_cost_is_a_share_of_what_a_constant_loses(unit):
     np.testing.assert_allclose(model._losses_of(Z, y[150:, None]), expected, rtol=1e-6)
 
 
-def test_rows_of_another_encoding_are_not_learnt_again():
-    X = np.random.default_rng(0).normal(size=(200, 2))
-    X[:100, 1] = 3.0
-    model = NimbleRegressor(n_estimators=1, random_state=0).partial_fit(X[:100], X[:100, 0])
-    assert len(model.partial_fit(X[100:], X[100:, 0])._progress.earlier.key) == 100
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_earlier_rows_are_what_they_would_be_had_all_columns_had_their_scale(form):
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    X[:100, 1], X[:100, 2] = 0.0 if form is sparse.csr_matrix else 3.0, 0.0
+    if form is np.asarray:
+        X[::7, 1] = np.nan
+    model = NimbleRegressor(n_estimators=1, random_state=0)
+    for rows in (slice(0, 100), slice(100, 200)):
+        model.partial_fit(form(X[rows]), X[rows, 0])
+    known = earlier(model)
+    assert known.key.size == 200
+    order = np.argsort(known.target[:, 0])
+    found, expected = known.Z[order], model._table.encode(form(X[np.argsort(X[:, 0])]))
+    if form is sparse.csr_matrix:
+        found, expected = found.toarray(), expected.toarray()
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.ptp(found[:, 1]) > 0.5
+
+
+def test_a_class_that_is_new_does_not_end_the_past():
+    X, y = make_classification(1200, 6, n_informative=6, n_redundant=0, n_classes=4,
+                               n_clusters_per_class=1, class_sep=2.0, random_state=0)  # fmt: skip
+    order, model = np.argsort(y, kind="stable"), NimbleClassifier(n_estimators=1, random_state=0)
+    for rows in np.split(order, 40):
+        model.partial_fit(X[rows], y[rows], classes=np.arange(4))
+    assert len(earlier(model).key) == 1200
+    assert model.score(X, y) > 0.75
+
+
+def test_labels_that_are_turned_round_end_the_past():
+    X, y = make_classification(1000, 6, n_informative=6, n_redundant=0, class_sep=2.0,
+                               n_clusters_per_class=1, random_state=0)  # fmt: skip
+    model = NimbleClassifier(n_estimators=1, random_state=0)
+    for start in range(0, 1000, 50):
+        rows = slice(start, start + 50)
+        model.partial_fit(X[rows], y[rows] if start < 700 else 1 - y[rows], classes=[0, 1])
+    assert len(earlier(model).key) < 400
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])

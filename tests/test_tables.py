@@ -790,6 +790,25 @@ def test_a_second_value_gives_a_column_its_scale_and_leaves_the_encoder_as_it_wa
     assert (table.numbers_.center[0], table.numbers_.scale[0]) == (1.0, np.inf)
 
 
+def test_a_column_that_was_empty_in_sparse_pieces_gets_its_scale_later():
+    first = sparse.csr_matrix(np.array([[0.0, 2.0, 0.0], [0.0, 1.0, 0.0]]))
+    table = TableEncoder().fit(first)
+    assert table.rescaled(first) is table
+    later = table.rescaled(sparse.csr_matrix(np.array([[500.0, 8.0, 0.0], [-1000.0, 0.0, 0.0]])))
+    np.testing.assert_array_equal(later.scaler_.scale_, [1000.0, 2.0, 1.0])
+    np.testing.assert_array_equal(table.scaler_.scale_, [1.0, 2.0, 1.0])
+    again = table.rescaled(np.array([[500.0, 8.0, 0.0]]))
+    np.testing.assert_array_equal(again.scaler_.scale_, [500.0, 2.0, 1.0])
+
+
+def test_values_that_differ_by_rounding_are_one():
+    X = np.column_stack([np.where(np.arange(60) % 2, 0.3, 0.1 + 0.2), np.arange(60.0)])
+    assert np.ptp(X[:, 0]) > 0.0
+    scale = TableEncoder().fit(X).numbers_.scale
+    assert np.isinf(scale[0])
+    assert np.isfinite(scale[1])
+
+
 def test_much_weight_among_little_counts_as_it_is():
     X = np.random.default_rng(0).uniform(size=(400, 2))
     weight = np.where(np.arange(400) % 10, 1e-3, 40.5)  # 1,620 in all
