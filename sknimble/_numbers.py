@@ -17,7 +17,7 @@ FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their s
 _FEW_VALUES = 16  # a column with no more distinct values has no pieces unless y asks for them
 _FEWEST_PIECES = 4  # of the piecewise-linear encoding
 _PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
-_MOST_PIECES = 2**11  # of all columns together: every piece is a weight of every neuron
+_PIECES_IN_ALL = 2**11  # at most, of all columns: every piece is a weight of every neuron
 _VALUES_PER_PIECE = 8  # at least, for more pieces
 _REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
 _SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
@@ -52,13 +52,13 @@ class Numbers:
         """
         n_columns = max(1, (np.fmin.reduce(table) < np.fmax.reduce(table)).sum())
         fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
-        most = min(most_pieces, _MOST_PIECES // n_columns)
+        most = min(most_pieces, _PIECES_IN_ALL // n_columns)
         summaries = [_summarise(column, weight, fewest, most) for column in table.T]
         self.center = np.array([center for center, _, _ in summaries])
         self.scale = np.array([scale for _, scale, _ in summaries])
         self.knots = [np.unique(in_units(knots, center, scale)).astype(np.float64)
                       for center, scale, knots in summaries]  # fmt: skip
-        finest = min(_FINER * most, _MOST_PIECES // n_columns)
+        finest = min(_FINER * most, _PIECES_IN_ALL // n_columns)
         if target is not None and most > 1 and n_columns > 1:
             self._refine(table, weight, target, finest)
         n_missing = np.array([np.isnan(column).sum() for column in table.T], dtype=int)
