@@ -245,14 +245,14 @@ class _Folds:
 
         Every network starts from the size that it would have among ``n_networks``.
         """
-        from ._start import without_units
+        from ._start import encode_target
 
         model, n_folds, n_penalties = self.model, len(self.weights), len(penalties)
         k = model.n_estimators
         model._draw_seeds()
         _, row_seed, *seeds = model._seeds.tolist()
         used = self.weights > 0
-        encoded = [without_units(loss.encode(self.target), self.Z.dtype) for loss in self.losses]
+        encoded = [encode_target(loss, self.target, self.Z.dtype) for loss in self.losses]
         same = all(np.array_equal(target, encoded[0]) for target in encoded)
         size = model._initial_size(self.losses[0].n_outputs_, n_networks)
         # Networks with the same rows, one per price, stand together: they share batches.

@@ -339,7 +339,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal, caution=1.0
     ):
         """Return the training of all networks, from the beginning or from where they stand."""
-        from ._start import without_units
+        from ._start import encode_target
 
         k, n = self.n_estimators, len(target)
         if begin:
@@ -356,14 +356,13 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._held_out_of = None if held_out is None else n
         if validation is not None:
             Z_val, target_val, weight_val = validation
-            target_val = without_units(self._loss.encode(target_val), Z_val.dtype)
-            validation = Z_val, target_val, weight_val
+            validation = Z_val, encode_target(self._loss, target_val, Z_val.dtype), weight_val
         so_far = {} if begin else {
             "published": self._networks, "normaliser": self._normaliser,
             "progress": self._progress, "epoch": self.n_iter_,
         }  # fmt: skip
         return self._launch(
-            Z, without_units(self._loss.encode(target), Z.dtype),
+            Z, encode_target(self._loss, target, Z.dtype),
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
             sizes=self._sizes, size_penalty=self.size_penalty,
             batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,

@@ -34,7 +34,7 @@ def start_training(
     X : ndarray, CSR matrix or LateMatrix of shape (n, d)
         Encoded inputs; their dtype is the one computed in.
     target : ndarray of shape (n, o) or (K, n, o) or (F, n, o)
-        Encoded targets, `without_units`: the same for all networks, or those of each.
+        Targets of `encode_target`: the same for all networks, or those of each.
     loss : object
         A fitted loss.
     weight : ndarray of shape (K, n) or (F, n)
@@ -42,7 +42,7 @@ def start_training(
     held_out : ndarray of bool, shaped as ``weight``, or None
         Rows that judge a network instead of training it.
     validation : tuple of (X, target, weight) or None
-        Explicit rows, targets `without_units`, that judge every network, in place of ``held_out``.
+        Explicit rows, encoded likewise, that judge every network, in place of ``held_out``.
     sizes : array-like of shape (K,)
         Initial sizes.
     max_size, depth : int
@@ -281,9 +281,10 @@ def _smooth(train, groups, judging, shares):
         rows.target = smoothed(rows.target, shares[members[:1]], DOUBT / (n_rows + 2.0))
 
 
-def without_units(target, dtype):
-    """Return encoded targets without their last bits, in which the units of y leave a trace."""
-    return target.clip(-FARTHEST, FARTHEST).astype(np.float32).astype(dtype)
+def encode_target(loss, target, dtype):
+    """Return targets on the loss's scale, without last bits, where units of y leave a trace."""
+    target = loss.encode(target).clip(-FARTHEST, FARTHEST)
+    return target.astype(np.float32).astype(dtype)
 
 
 def make_rows(X, target, weight, device):

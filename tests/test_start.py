@@ -11,7 +11,7 @@ from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
 from sknimble._predictor import FittedNetwork
-from sknimble._start import check_memory, make_rows, start_linear, start_training, without_units
+from sknimble._start import check_memory, encode_target, make_rows, start_linear, start_training
 
 
 def draw_table(n_rows=60, dtype=np.float64):
@@ -33,7 +33,7 @@ def start(X, y, *, weight=None, held_out=None, validation=None, sizes=(5.0,), ma
         "rng": np.random.RandomState(0),
     }  # fmt: skip
     return start_training(
-        X, without_units(loss.encode(y), X.dtype), loss, weight=weight, held_out=held_out,
+        X, encode_target(loss, y, X.dtype), loss, weight=weight, held_out=held_out,
         validation=validation, sizes=np.array(sizes), max_size=max_size, **(options | more),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from sknimble._optimizer import average_decay
 from sknimble._predictor import FittedNetwork
 from sknimble._schedule import FINISH_RATE
 from sknimble._size import normalised, size_loss
-from sknimble._start import start_training, without_units
+from sknimble._start import encode_target, start_training
 from sknimble._training import CYCLE, WARM_UP, Divergence, Training, at_most_threads
 
 # A constant rate, for as many epochs as asked for: what is learned does not hang on the schedule.
@@ -52,7 +52,7 @@ def start(data, *, weight=None, held_out=None, validation=None, sizes=(8.0,), ma
         "rng": np.random.RandomState(0),
     }  # fmt: skip
     return start_training(
-        X, without_units(loss.encode(y), X.dtype), loss, weight=weight, held_out=held_out,
+        X, encode_target(loss, y, X.dtype), loss, weight=weight, held_out=held_out,
         validation=validation, sizes=np.array(sizes), max_size=max_size, **(options | more),
     )  # fmt: skip
 
