@@ -90,9 +90,8 @@ class Rows:
 
     def averaging(self, scale):
         """Return weights (K, n) that average over the rows, times ``scale`` of shape (K,)."""
-        n = self.X.shape[-2]
-        each = torch.as_tensor(scale / n).to(self.target)[:, None]
-        return each.expand(-1, n) if self.weight is None else self.weight * each
+        each = torch.as_tensor(scale / len(self)).to(self.target)[:, None]
+        return each.expand(-1, len(self)) if self.weight is None else self.weight * each
 
 
 class Batches:
@@ -227,7 +226,7 @@ class Batches:
                 for (own, order), start in zip(orders, starts, strict=True)
             ]  # fmt: skip
             index = torch.as_tensor(np.stack(index, axis=1), device=slot.device)
-            target, weight = self._gather_targets(index)
+            target, weight = self._gather_targets(index, slot)
             weight = weight * share[cut, :, None] * (within < sizes[cut, :, None])
             slabs = index.index_select(1, gathered).split(per_slab)
             X = chain.from_iterable(map(self._gather, slabs))
@@ -280,9 +279,9 @@ class Batches:
             return _take(X, flat).view(*index.shape, -1)
         return self._tensor(X[flat.cpu().numpy()].toarray()).view(*index.shape, -1)
 
-    def _gather_targets(self, index):
+    def _gather_targets(self, index, slot):
         """Return targets (batches, K, B, o) and relative weights (batches, K, B) or 1."""
-        slot, target, weight = self._cuts[3], self.rows.target, self.rows.weight
+        target, weight = self.rows.target, self.rows.weight
         first = len(self.rows) * torch.as_tensor(self.groups, device=slot.device)[:, None]
         flat = (index if target.dim() == 2 else index + first).reshape(-1)
         target = _take(target.flatten(0, -2), flat).view(*index.shape, -1)
