@@ -105,7 +105,7 @@ class Training:
         k = networks.n_networks
         self.networks, self.loss = networks, loss
         self.activation, self.target_size = activation, target_size
-        self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,)).copy()
+        self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,))
         self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
         self.weight_decay, self.rng = weight_decay, rng
         self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
