@@ -50,7 +50,7 @@ class Rows:
         """Return the rows with X as products take it: a tensor, unless it stays sparse."""
         if isinstance(self.X, torch.Tensor | list) or self.stays_sparse():
             return self
-        return Rows(torch.as_tensor(self.X.toarray()).to(self.target), self.target, self.weight)
+        return Rows(_like(self.target, self.X.toarray()), self.target, self.weight)
 
     def take(self, index):
         """Return a copy of the rows at the given positions."""
@@ -58,7 +58,7 @@ class Rows:
             X = _take(self.X, index)
         else:
             X = read(self.X, index)
-            X = torch.as_tensor(X).to(self.target) if isinstance(X, np.ndarray) else X
+            X = _like(self.target, X) if isinstance(X, np.ndarray) else X
         weight = None if self.weight is None else _take(self.weight, index, dim=1)
         return Rows(X, _take(self.target, index), weight)
 
@@ -90,7 +90,7 @@ class Rows:
 
     def averaging(self, scale):
         """Return weights (K, n) that average over the rows, times ``scale`` of shape (K,)."""
-        each = torch.as_tensor(scale / len(self)).to(self.target)[:, None]
+        each = _like(self.target, scale / len(self))[:, None]
         return each.expand(-1, len(self)) if self.weight is None else self.weight * each
 
 
@@ -170,8 +170,9 @@ class Batches:
         own = [self.own[group] for group in self.groups]
         orders = {}
         for n in set(map(len, own)):
-            generator = torch.Generator().manual_seed(seed)
-            orders[n] = torch.randperm(n, generator=generator, dtype=torch.int32).numpy()
+            generator = torch.Generator("cpu").manual_seed(seed)
+            order = torch.randperm(n, generator=generator, dtype=torch.int32, device="cpu")
+            orders[n] = order.numpy()
         return [(rows, orders[len(rows)]) for rows in own]
 
     def _rows_of(self, group):
@@ -292,7 +293,12 @@ class Batches:
 
     def _tensor(self, array):
         """Return an array as a tensor of the targets' kind."""
-        return torch.as_tensor(array).to(self.rows.target)
+        return _like(self.rows.target, array)
+
+
+def _like(tensor, array):
+    """Return an array as a tensor of the kind of another, on its device."""
+    return torch.as_tensor(array, dtype=tensor.dtype, device=tensor.device)
 
 
 def _take(tensor, positions, dim=0):

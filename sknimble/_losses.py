@@ -130,7 +130,8 @@ def row_losses(loss, raw, target):
     """
     import torch
 
-    raw, target = (torch.as_tensor(array.T.astype(np.float64)) for array in (raw, target))
+    rows = (array.T.astype(np.float64) for array in (raw, target))
+    raw, target = (torch.as_tensor(row, device="cpu") for row in rows)
     return loss.value(raw[None], target)[0].numpy()
 
 

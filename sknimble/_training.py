@@ -9,7 +9,7 @@ the best, and when it is done.
 
 import math
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy, deepcopy
 from itertools import chain
 
@@ -47,6 +47,13 @@ def at_most_threads(n_threads):
     finally:
         if before > n_threads:
             torch.set_num_threads(before)
+
+
+def in_full_precision(device):
+    """Return a context in which operations keep the precision of their tensors."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 class Training:
@@ -167,7 +174,8 @@ class Training:
         for position, state in enumerate(states):
             self.networks.load(position, state)
         self.schedule.begin_at(self.step)
-        self._judge(self._validate())
+        with self._full_precision():
+            self._judge(self._validate())
         if progress:
             for position, one in enumerate(progress.networks):
                 self.networks.restore(position, one)
@@ -191,12 +199,18 @@ class Training:
             When a loss is not finite.
         """
         if not self.step:
-            self._judge_linear()
+            with self._full_precision():
+                self._judge_linear()
         while len(self.members):
             # Dispatch costs a quarter less in this mode. It must end before anyone else runs.
-            with torch.inference_mode(), at_most_threads(self._n_threads()):
+            threads = at_most_threads(self._n_threads())
+            with torch.inference_mode(), threads, self._full_precision():
                 records = self._pass()
             yield records
+
+    def _full_precision(self):
+        """Return a context in which autocast is not in force."""
+        return in_full_precision(str(self.networks.options["device"]))
 
     def _n_threads(self):
         """Return how many threads the products of a step, forward, are worth."""

@@ -418,6 +418,8 @@ def global_state():
         "grad mode": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),
         "dtype": torch.get_default_dtype(),
+        "device": torch.get_default_device(),
+        "autocast": torch.is_autocast_enabled("cpu"),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
         "print options": str(np.get_printoptions()),
         "errors": np.geterr(),
@@ -450,6 +452,19 @@ def test_nothing_global_is_relied_on():
     finally:
         torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
+
+
+@every_estimator
+@pytest.mark.parametrize("kind", ["ordinary", "single precision", "batches"])
+@pytest.mark.parametrize(
+    "in_force", [torch.device("meta"), torch.autocast("cpu", dtype=torch.bfloat16)]
+)
+def test_neither_a_default_device_nor_autocast_is_relied_on(Estimator, kind, in_force):
+    expected = fit_and_digest(Estimator, kind)
+    with in_force:
+        before = global_state()
+        assert fit_and_digest(Estimator, kind) == expected
+        assert global_state() == before
 
 
 @every_estimator
