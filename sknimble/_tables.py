@@ -375,11 +375,16 @@ class TableEncoder:
         """Return a table of all numbers as they came, and one of numbers of levels."""
         if sparse.issparse(X):
             X = X.toarray()
-        numbers = _gather_numbers(X, self.number_indices_)
+        numbers = _gather_numbers(X, self.number_indices_, self._unseen)
         levels = np.empty((X.shape[0], len(self.levels_)), dtype=np.float32)
         for k, j in enumerate(self.level_indices_):
             levels[:, k] = self.levels_[k].code(_values(_column(X, j)))
         return numbers, levels
+
+    @property
+    def _unseen(self):
+        """Columns that have had no value: numbers, as far as is known."""
+        return self.number_indices_[np.isnan(self.numbers_.center)]
 
     def code(self, numbers, *levels):
         """Return the codes of numbers as they came and of numbers of levels."""
@@ -566,11 +571,14 @@ def _is_level(column, name):
             f"Column {name!r} has dtype {column.dtype}, expected numbers, booleans, strings or "
             "categories."
         )
-    return dtype != "object" or not _hold_numbers(_values(column), name)
+    return dtype not in ("object", "null") or not _hold_numbers(_values(column), name)
 
 
 def _hold_numbers(values, name):
-    """Return whether objects are all numbers; refuse those that are neither numbers nor levels."""
+    """Return whether objects are all numbers, or missing, which is what numbers may have been.
+
+    Refuse those that are neither numbers nor levels.
+    """
     types = {kind for kind in set(map(type, values)) if kind.__name__ not in _MISSING_TYPES}
     for kind in types:
         if issubclass(kind, TIME_TYPES) or kind.__name__ == "Period":
@@ -579,7 +587,7 @@ def _hold_numbers(values, name):
             raise TypeError(
                 f"Column {name!r}: argument must be a string or a number, not a {kind.__name__}."
             )
-    return bool(types) and all(issubclass(kind, _NUMBER_TYPES) for kind in types)
+    return all(issubclass(kind, _NUMBER_TYPES) for kind in types)
 
 
 def _time_error(name, dtype):
@@ -590,8 +598,11 @@ def _time_error(name, dtype):
     )
 
 
-def _gather_numbers(X, indices):
-    """Return the columns with these indices as a float table, missing values as NaN."""
+def _gather_numbers(X, indices, unseen=()):
+    """Return the columns with these indices as a float table, missing values as NaN.
+
+    In those ``unseen`` when fitted, levels are missing too: they may be levels.
+    """
     names = _column_names(X)
     single = _is_frame(X) and all(str(dtype).lower() == "float32" for dtype in X.dtypes)
     dtype = np.float32 if single else np.float64
@@ -602,7 +613,9 @@ def _gather_numbers(X, indices):
     else:
         table = np.empty((X.shape[0], len(indices)), dtype=dtype)
         for k, j in enumerate(indices):
-            table[:, k] = _as_floats(_column(X, j), names[j])
+            column = _column(X, j)
+            level = j in unseen and _is_level(column, names[j])
+            table[:, k] = np.nan if level else _as_floats(column, names[j])
     ends = np.fmin.reduce(table), np.fmax.reduce(table)
     infinite = np.flatnonzero(np.isinf(ends).any(axis=0))
     if len(infinite):

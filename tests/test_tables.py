@@ -809,6 +809,15 @@ def test_values_that_differ_by_rounding_are_one():
     assert np.isfinite(scale[1])
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+def test_a_column_of_nothing_becomes_numbers_when_numbers_come(make):
+    table = TableEncoder().fit(make({"a": [1.0, 2.0], "b": [None, None]}))
+    later = table.rescaled(make({"a": [1.0, 2.0, 3.0], "b": [3.0, 5.0, 7.0]}))
+    assert (later.numbers_.center[1], later.numbers_.scale[1]) == (5.0, 3.0)
+    with pytest.raises(ValueError, match="Column 'b' should hold numbers.*categorical_features"):
+        table.rescaled(make({"a": [1.0, 2.0], "b": ["x", None]}))
+
+
 def test_much_weight_among_little_counts_as_it_is():
     X = np.random.default_rng(0).uniform(size=(400, 2))
     weight = np.where(np.arange(400) % 10, 1e-3, 40.5)  # 1,620 in all
