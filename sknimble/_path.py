@@ -20,6 +20,7 @@ from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_array, get_tags, indexable
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from ._classifier import NimbleClassifier
@@ -91,7 +92,8 @@ def nimble_path(
         tell prices apart. As many as the estimator has are scored as it would be before it
         finishes on the rows that judged it.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of rows in training, and in scores whose metric takes them.
+        Weights of rows in training, and in scores whose metric takes them, unless a scorer
+        has refused them by ``set_score_request(sample_weight=False)``.
     groups : array-like of shape (n_samples,), default=None
         Passed to the splitter.
 
@@ -191,7 +193,9 @@ def _score(scorer, model, test, X, y, sample_weight):
 
 
 def _takes_weight(scorer):
-    """Tell whether a scorer, or the metric in it, takes weights of rows."""
+    """Tell whether a scorer, or the metric in it, takes weights of rows, and has not refused."""
+    if get_routing_for_object(scorer).score.requests.get("sample_weight") is False:
+        return False
     parameters = signature(getattr(scorer, "_score_func", scorer)).parameters
     catch_all = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
     return catch_all or "sample_weight" in parameters
@@ -375,7 +379,8 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of rows in training, and in scores whose metric takes them.
+            Weights of rows in training, and in scores whose metric takes them, unless a
+            scorer has refused them by ``set_score_request(sample_weight=False)``.
         groups : array-like of shape (n_samples,), default=None
             Passed to the splitter.
 

@@ -311,6 +311,22 @@ def test_scores_are_weighted_where_the_scorer_takes_weights(takes_weights):
     assert np.isfinite(path.scores).all()
 
 
+@pytest.mark.parametrize("wish, takes_weights", [(None, True), (True, True), (False, False)])
+def test_a_scorer_that_refuses_weights_gets_none(wish, takes_weights):
+    X, y = table(NimbleRegressor)
+    seen = []
+
+    def metric(y, y_pred, sample_weight=None):
+        seen.append(sample_weight is not None)
+        return 0.0
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        scorer = make_scorer(metric).set_score_request(sample_weight=wish)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-2], "cv": KFold(2)}
+    nimble_path(X, y, scoring=scorer, sample_weight=np.ones(120), **common)
+    assert seen == [takes_weights] * 2
+
+
 def test_the_score_of_the_estimator_is_weighted():
     X, y = table(NimbleRegressor)
     weight = np.r_[np.ones(60), np.arange(60.0)]
