@@ -189,7 +189,11 @@ def _score(scorer, model, test, X, y, sample_weight):
     weight = {}
     if sample_weight is not None and _takes_weight(scorer):
         weight["sample_weight"] = sample_weight[test]
-    return scorer(model, _safe_indexing(X, test), _safe_indexing(y, test), **weight)
+    score = scorer(model, _safe_indexing(X, test), _safe_indexing(y, test), **weight)
+    try:
+        return float(score)
+    except (TypeError, ValueError):
+        raise TypeError(f"scoring must return a number, got {score!r}") from None
 
 
 def _takes_weight(scorer):

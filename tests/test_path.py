@@ -1,6 +1,7 @@
 """All folds at all prices in one computation: as one by one, and the choice among them."""
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -325,6 +326,16 @@ def test_a_scorer_that_refuses_weights_gets_none(wish, takes_weights):
     common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-2], "cv": KFold(2)}
     nimble_path(X, y, scoring=scorer, sample_weight=np.ones(120), **common)
     assert seen == [takes_weights] * 2
+
+
+@pytest.mark.parametrize("score", [{"r2": 0.5}, None, "good", [0.5, 0.5]])
+def test_a_scorer_that_returns_no_number_is_named(score):
+    X, y = table(NimbleRegressor)
+    common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-2], "cv": KFold(2)}
+    with pytest.raises(
+        TypeError, match=f"scoring must return a number, got {re.escape(repr(score))}"
+    ):
+        nimble_path(X, y, scoring=lambda model, X, y: score, **common)
 
 
 def test_the_score_of_the_estimator_is_weighted():
