@@ -438,6 +438,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         except Divergence as error:
             raise divergence_error(error, self) from None
         fitting.call_on_fit_task_end(**data)
+        check_unchanged(self._fixed, self._fixed_parameters())  # by a callback
         if training.limited:
             warnings.warn(
                 f"max_iter={self.max_iter} epochs ended and the held-out loss may still improve",
@@ -471,12 +472,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     # ------------------------------------------------------------------ publish
     def _as_published(self, states):
         """Return the networks of given states, cut to their sizes."""
-        members = range(self.n_estimators)
-        return [FittedNetwork.from_state(states[member], self.activation) for member in members]
+        ordered = (states[member] for member in sorted(states))
+        return [FittedNetwork.from_state(state, self.activation) for state in ordered]
 
     def _fitted(self, states, history, normaliser):
         """Return the fitted attributes, as if the training ended here."""
-        sizes = [states[member].size for member in range(self.n_estimators)]
+        sizes = [states[member].size for member in sorted(states)]
         return {
             "_networks": self._as_published(states),
             "_sizes": np.array(sizes),

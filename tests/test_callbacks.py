@@ -130,6 +130,18 @@ def test_a_callback_that_raises_leaves_the_estimator_as_it_was(data):
 
 
 @needs_callbacks
+@pytest.mark.parametrize("parameter", [{"n_estimators": 3}, {"activation": "relu"}])
+def test_a_callback_that_changes_what_must_stay_is_told_so(data, parameter):
+    class Meddler(Watcher):
+        def on_fit_task_end(self, estimator, context, *, X=None, y=None, fitted_estimator=None):
+            estimator.set_params(**parameter)
+
+    (name,) = parameter
+    with pytest.raises(ValueError, match=f"{name} was .* when training began and is"):
+        short().set_callbacks(Meddler()).fit(*data)
+
+
+@needs_callbacks
 def test_a_callback_changes_nothing(data):
     X, y = data
     watched = short().set_callbacks(Watcher()).fit(X, y)
