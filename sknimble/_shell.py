@@ -489,26 +489,31 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     @property
     def size_weight_(self):
         """The size weight N, of all networks together."""
+        check_is_fitted(self)
         return float(self._sizes.sum())
 
     @property
     def n_iter_(self):
         """Epochs, of the network that trained longest."""
+        check_is_fitted(self)
         return self.history_[-1].epoch if self.history_ else 0
 
     @property
     def n_hidden_(self):
         """Awake neurons per hidden layer, of all networks together."""
+        check_is_fitted(self)
         return sum(network.n_hidden for network in self._networks)
 
     @property
     def n_parameters_(self):
         """Weights and biases of all networks together."""
+        check_is_fitted(self)
         return sum(network.n_parameters for network in self._networks)
 
     @property
     def loss_curve_(self):
         """Objective as last measured in every epoch, on a batch; mean over the networks."""
+        check_is_fitted(self)
         curve = {}
         for record in self.history_:
             curve.setdefault(record.epoch, []).append(record.loss)
@@ -533,6 +538,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
         The ``return_std`` of one is the noise of y alone: how far networks are apart is not in it.
         """
+        check_is_fitted(self)
         found = []
         for member, network in enumerate(self._networks):
             history = [replace(r, member=0) for r in self.history_ if r.member == member]

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 from sklearn.base import is_classifier, is_regressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sknimble import NimbleClassifier, NimbleRegressor, _classifier, _late, _regressor
@@ -472,6 +472,16 @@ def test_fitting_and_predicting_are_silent(Estimator, capfd):
     X, y = table(Estimator)
     answers(Estimator(**SHORT).fit(X, y), X)
     assert capfd.readouterr() == ("", "")
+
+
+@every_estimator
+@pytest.mark.parametrize(
+    "name", ["size_weight_", "n_hidden_", "n_parameters_", "n_iter_", "loss_curve_", "estimators_"]
+)
+def test_fitted_attributes_asked_for_before_fit_say_so(Estimator, name):
+    assert not hasattr(Estimator(), name)
+    with pytest.raises(NotFittedError, match=f"This {Estimator.__name__} instance is not fitted"):
+        getattr(Estimator(), name)
 
 
 # ------------------------------------------------------------------ bad input
