@@ -52,7 +52,8 @@ class SizeHistoryDisplay:
         -------
         SizeHistoryDisplay
         """
-        check_is_fitted(fitted, "history_")
+        message = "%(name)s has no history_: pass a fitted NimbleRegressor or NimbleClassifier"
+        check_is_fitted(fitted, "history_", msg=message)
         return cls(fitted.history_).plot(ax=ax)
 
     def plot(self, ax=None):

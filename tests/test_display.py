@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
 
 from sknimble import NimbleRegressor, SizeHistoryDisplay
 from sknimble._history import Epoch
@@ -101,5 +102,10 @@ def test_a_fitted_model_is_drawn():
 
 
 def test_a_model_that_is_not_fitted_is_refused():
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match="NimbleRegressor has no history_: pass a fitted"):
         SizeHistoryDisplay.from_estimator(NimbleRegressor())
+
+
+def test_a_model_of_another_kind_is_refused():
+    with pytest.raises(NotFittedError, match="Ridge has no history_: pass a fitted Nimble"):
+        SizeHistoryDisplay.from_estimator(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]))
