@@ -89,11 +89,13 @@ def size_loss(size, size_penalty, target_size=None):
     Returns
     -------
     float or ndarray
-        ``size_penalty * N`` or ``size_penalty * (N - target_size)**2``.
+        ``size_penalty * N`` or ``size_penalty * (N - target_size)**2``; a price above 1e30
+        counts as that.
     """
+    price = np.minimum(size_penalty, _HUGE)
     if target_size is None:
-        return size_penalty * size
-    return size_penalty * (size - target_size) ** 2
+        return price * size
+    return price * (size - target_size) ** 2
 
 
 def size_slope(size, size_penalty, target_size=None):
@@ -107,7 +109,8 @@ def size_slope(size, size_penalty, target_size=None):
 SCOUTS = 4
 WINDOW = 0.25
 BLOCK = 8
-_TINY, _HUGE = sys.float_info.min, 1e300
+_TINY = sys.float_info.min
+_HUGE = 1e30  # a higher price would do no more, and its losses be more than a float32 holds
 
 
 def window_end(size, max_size):

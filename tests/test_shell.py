@@ -4,6 +4,7 @@ import copy
 import doctest
 import hashlib
 import inspect
+import pickle
 import random
 import subprocess
 import sys
@@ -472,6 +473,13 @@ def test_fitting_and_predicting_are_silent(Estimator, capfd):
     X, y = table(Estimator)
     answers(Estimator(**SHORT).fit(X, y), X)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("target_size", [None, 3])
+def test_the_record_of_any_price_is_finite_and_can_be_stored(target_size):
+    model = NimbleRegressor(size_penalty=1e308, target_size=target_size, **SHORT).fit(*waves())
+    stored = pickle.loads(pickle.dumps(model)).history_
+    assert np.isfinite([[r.loss, r.size_loss] for r in model.history_ + stored]).all()
 
 
 @every_estimator
