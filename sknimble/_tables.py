@@ -35,7 +35,7 @@ from sklearn.utils.validation import validate_data
 from ._numbers import Numbers
 
 # Names of the dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
-_NUMBERS = re.compile(r"([<>][fiu]\d|u?int\d|float|double|half|bool|decimal|sparse)")
+_NUMBERS = re.compile(r"([<>][fiu]\d|u?int\d|float|double|half|bool|decimal)")
 _LEVELS = re.compile(
     r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
 )
@@ -521,6 +521,11 @@ def _level_mask(X, categorical_features):
         raise ValueError("categorical_features needs a dense table, got a sparse X.")
     chosen = np.atleast_1d(categorical_features)
     types = sorted({type(feature).__name__ for feature in chosen.ravel().tolist()})
+    if chosen.ndim > 1 and types != ["bool"]:
+        raise ValueError(
+            f"categorical_features must be one-dimensional, got shape {chosen.shape}; columns "
+            "whose names are no strings are chosen by index or by a mask."
+        )
     if chosen.size and types not in (["bool"], ["int"], ["str"]):
         raise ValueError(
             "categorical_features must be an array-like of bool, int or str, "
@@ -559,9 +564,15 @@ def _indices_of(chosen, by_name, X):
     return [names.index(name) for name in chosen]
 
 
+def _dtype_name(column):
+    """Return the name of a column's dtype in lower case; of one stored sparsely, of its values."""
+    name = str(column.dtype).lower()
+    return name[len("sparse[") :].split(",")[0] if name.startswith("sparse[") else name
+
+
 def _is_level(column, name):
     """Return whether a column is levels by its dtype, or by its values if that says nothing."""
-    dtype = str(column.dtype).lower()
+    dtype = _dtype_name(column)
     if _NUMBERS.match(dtype):
         return False
     if _TIMES.match(dtype):
@@ -634,7 +645,7 @@ def _is_plain(dtype):
 
 def _as_floats(column, name):
     """Return one column of an array, pandas or polars table as floats."""
-    dtype = str(column.dtype).lower()
+    dtype = _dtype_name(column)
     if _TIMES.match(dtype):
         raise _time_error(name, column.dtype)
     if not _NUMBERS.match(dtype):

@@ -818,6 +818,29 @@ def test_a_column_of_nothing_becomes_numbers_when_numbers_come(make):
         table.rescaled(make({"a": [1.0, 2.0], "b": ["x", None]}))
 
 
+def test_columns_stored_sparsely_are_what_their_values_are():
+    values = {"text": list("uvvv"), "mixed": [1, 2.5, 1, 1], "number": [0.0, 1.0, 0.0, 0.0]}
+    plain = pd.DataFrame(values).astype({"text": object, "mixed": object})
+    stored = plain.apply(lambda column: pd.arrays.SparseArray(column, fill_value=column[1]))
+    assert all(isinstance(dtype, pd.SparseDtype) for dtype in stored.dtypes)
+    table = Encoder().fit(plain)
+    for columns in (table, Encoder().fit(stored)):
+        np.testing.assert_array_equal(columns.transform(stored), table.transform(plain))
+    with pytest.raises(ValueError, match="Column 'text' should hold numbers, could not convert"):
+        encode(stored, categorical_features=None)
+    times = pd.date_range("2020", periods=4).to_numpy()
+    with pytest.raises(TypeError, match="Column 'day' holds dates"):
+        encode(pd.DataFrame({"day": pd.arrays.SparseArray(times)}))
+
+
+def test_columns_of_two_names_are_chosen_by_index():
+    names = pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")])
+    X = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=names)
+    assert encode(X, categorical_features=[1]).shape == (2, 3)
+    with pytest.raises(ValueError, match="must be one-dimensional.*by index or by a mask"):
+        encode(X, categorical_features=[("b", "y")])
+
+
 def test_much_weight_among_little_counts_as_it_is():
     X = np.random.default_rng(0).uniform(size=(400, 2))
     weight = np.where(np.arange(400) % 10, 1e-3, 40.5)  # 1,620 in all
