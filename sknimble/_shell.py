@@ -517,7 +517,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         curve = {}
         for record in self.history_:
             curve.setdefault(record.epoch, []).append(record.loss)
-        return [float(np.mean(losses)) for losses in curve.values()]
+        return [sum(losses) / len(losses) for losses in curve.values()]
 
     # ------------------------------------------------------------------ predict
     def _predict(self, X, combine):
@@ -541,7 +541,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         found = []
         for member, network in enumerate(self._networks):
-            history = [replace(r, member=0) for r in self.history_ if r.member == member]
+            history = [r for r in self.history_ if r.member == member]
+            if member:
+                history = [replace(record, member=0) for record in history]
             one = self._with([network], self._sizes[[member]], n_estimators=1, history_=history)
             one._seeds, one._fixed = self._seeds[[0, 1, 2 + member]], one._fixed_parameters()
             found.append(one)
