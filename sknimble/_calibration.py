@@ -3,7 +3,8 @@
 A network that trains on is right more often and, at the same time, too sure of itself, so that its
 held-out loss rises. Its *sharpness* is the inverse of what is known as temperature. Judged at
 its best sharpness, a network is chosen for what it knows; published with it, its
-probabilities can be believed.
+probabilities can be believed. A factor below 1 alone would make rare classes more likely: logits
+are shifted so that the mean probability of every class stays what it was.
 
 Rows without an error would have a network ever surer, until one error elsewhere costs more than
 all that it knows. So no label is quite believed: labels are *smoothed*, each mixed with a share of
@@ -24,6 +25,7 @@ a mean is not sure enough).
 
 LOWEST, HIGHEST = -2.0, 1.0  # logarithm of the sharpness
 HALVINGS = 7  # of that range: to within 1.2 percent
+SHIFTS = 3  # steps of a fixed point that is near
 SMOOTHING = 0.005  # the share, of labels that train
 DOUBT = 0.1  # of those that judge: so many rows in all, DOUBT / (n + 2) of each
 MEAN_GAIN = 0.15  # by which the mean of very many networks is sharpened
@@ -54,6 +56,39 @@ def best_sharpness(loss, blocks, unit):
         slope = unit * middle + sum(_slope(loss, middle.exp(), *block) for block in blocks)
         low, high = middle.where(slope < 0, low), middle.where(slope >= 0, high)
     return (0.5 * (low + high)).exp()
+
+
+def kept_means(loss, blocks, sharpness):
+    """Return what to add to sharpened logits, so that mean probabilities are what they were.
+
+    A factor on the logits of a rare class would make it more likely everywhere, or less.
+
+    Parameters
+    ----------
+    loss, blocks
+        As in `best_sharpness`.
+    sharpness : Tensor of shape (K,)
+
+    Returns
+    -------
+    Tensor of shape (K, o, 1)
+    """
+    sharp = [(sharpness[:, None, None] * raw, weight) for raw, _, weight in blocks]
+    before = _mean_logit(loss, [(raw, weight) for raw, _, weight in blocks], 0.0)
+    shift = 0.0 * before
+    for _ in range(SHIFTS):
+        shift = shift + before - _mean_logit(loss, sharp, shift)
+    return shift
+
+
+def _mean_logit(loss, blocks, shift):
+    """Return the log-odds of the weighted mean probabilities of rows, shape (K, o, 1)."""
+    total = sum(weight.sum(dim=1) for _, weight in blocks)
+    sums = sum(
+        (loss.gradient(raw + shift, 0.0 * raw) * weight[:, None]).sum(dim=2, keepdim=True)
+        for raw, weight in blocks
+    )
+    return (sums / total[:, None, None]).logit(eps=1e-7)
 
 
 def _slope(loss, sharpness, raw, target, weight):

@@ -261,11 +261,14 @@ class NetworkState(NamedTuple):
         N, a moving average as its weights are.
     sharpness : float, default=1.0
         What the raw output is multiplied by when the network answers, not while it learns.
+    shift : ndarray of shape (o,) or float, default=0.0
+        What is then added to it.
     """
 
     arrays: tuple
     size: float
     sharpness: float = 1.0
+    shift: np.ndarray | float = 0.0
 
 
 def view_parameters(flat, shapes):

@@ -71,6 +71,7 @@ class FittedNetwork:
         """Cut a learner's `NetworkState` to its size, rounded, at its sharpness."""
         network = cls.of_arrays(state.arrays, activation).truncated(round(state.size))
         linear, output = (state.sharpness * path for path in (network.linear, network.output))
+        linear[:, -1] += state.shift
         return replace(network, linear=linear, output=output)
 
     def __getstate__(self):

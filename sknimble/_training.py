@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ._batches import Batches, judges_of, side_by_side
-from ._calibration import best_sharpness
+from ._calibration import best_sharpness, kept_means
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import forward, gradient, value
@@ -101,7 +101,8 @@ class Training:
     """
 
     _PER_NETWORK = (
-        "members", "size_penalty", "learning_rate", "utility", "data_loss", "sharpness"
+        "members", "size_penalty", "learning_rate", "utility", "data_loss", "sharpness",
+        "shift",
     )  # fmt: skip
 
     def __init__(
@@ -127,7 +128,8 @@ class Training:
         self.members, self.results, self.before_finish, self.left = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
         self.utility = np.zeros(k)
-        self.data_loss, self.sharpness = np.full(k, np.nan), np.ones(k)
+        self.data_loss = np.full(k, np.nan)
+        self.sharpness, self.shift = np.ones(k), np.zeros((k, networks.n_outputs))
         self.limited = False
         self._aim()
 
@@ -325,8 +327,10 @@ class Training:
             if self.loss.calibrated:
                 unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
                 sharpness = best_sharpness(self.loss, blocks, unit)
-                blocks = [(sharpness[:, None, None] * raw, *rest) for raw, *rest in blocks]
+                shift = kept_means(self.loss, blocks, sharpness)
+                blocks = [(sharpness[:, None, None] * raw + shift, *rest) for raw, *rest in blocks]
                 self.sharpness[here] = sharpness.cpu().numpy()
+                self.shift[here] = shift[..., 0].cpu().numpy()
             losses[here] = sum(
                 (self.loss.value(raw, target) * part).sum(dim=1).cpu()
                 for raw, target, part in blocks
@@ -357,8 +361,9 @@ class Training:
         """Keep the state of every network that is the best so far, or as good."""
         objective = validation + self._size_loss(self.networks.average_size)
         for position in np.flatnonzero(self.schedule.observe(self.step, objective)):
-            state, sharpness = self.networks.state(position), float(self.sharpness[position])
-            self.results[self.members[position]] = state._replace(sharpness=sharpness)
+            self.results[self.members[position]] = self.networks.state(position)._replace(
+                sharpness=float(self.sharpness[position]), shift=self.shift[position].copy()
+            )
 
     def _turn(self):
         """Send networks back to their best, to anneal at a whole N or to finish; let some go."""

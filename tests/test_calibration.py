@@ -10,7 +10,15 @@ from sklearn.metrics import log_loss
 from test_training import start
 
 from sknimble import NimbleClassifier
-from sknimble._calibration import DOUBT, HALVINGS, HIGHEST, LOWEST, best_sharpness, smoothed
+from sknimble._calibration import (
+    DOUBT,
+    HALVINGS,
+    HIGHEST,
+    LOWEST,
+    best_sharpness,
+    kept_means,
+    smoothed,
+)
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy
 
 WITHIN = (HIGHEST - LOWEST) / 2**HALVINGS
@@ -49,6 +57,35 @@ def test_it_is_where_the_loss_is_least(n_outputs, unsure):
 
         least = minimize_scalar(total, bounds=(LOWEST, HIGHEST), method="bounded").x
         assert abs(found[member] - least) <= WITHIN
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("sharpness", [0.7, 1.3])
+def test_mean_probabilities_stay_what_they_were(n_outputs, sharpness):
+    raw, _, weight = rows(n_outputs)
+    raw = raw - 5.0 * (torch.arange(n_outputs)[:, None] == 0)  # a rare class
+    weight[:, :100] = 0.0
+    cuts, factor = (slice(0, 150), slice(150, 400)), torch.full((2,), sharpness).double()
+    blocks = [(raw[..., cut], None, weight[:, cut]) for cut in cuts]
+    shift = kept_means(loss_of(n_outputs), blocks, factor)
+
+    def mean(logits):
+        p = logits.sigmoid() if n_outputs == 1 else logits.softmax(dim=1)
+        return (p * weight[:, None]).sum(dim=2) / weight.sum(dim=1, keepdim=True)
+
+    np.testing.assert_allclose(mean(sharpness * raw + shift), mean(raw), rtol=0.02)
+    assert not np.allclose(mean(sharpness * raw), mean(raw), rtol=0.05)
+
+
+def test_a_rare_class_is_as_likely_on_average_as_it_is_frequent():
+    share = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(3000, 5))
+        y = rng.random(3000) < 1.0 / (1.0 + np.exp(5.2 - 1.5 * X[:, 0] * X[:, 1]))
+        model = NimbleClassifier(n_estimators=1, random_state=seed).fit(X, y)
+        share.append(model.predict_proba(rng.normal(size=(20000, 5)))[:, 1].mean() / y.mean())
+    assert 0.8 < np.mean(share) < 1.15
 
 
 def test_of_no_rows_that_say_anything_it_is_one():
