@@ -103,15 +103,17 @@ class Schedule:
         """Tell which networks have turned to their anneal, a bool array."""
         return np.isfinite(self.anneal_start)
 
-    def observe(self, step, objective):
+    def observe(self, step, objective, doubt=0.0):
         """Record held-out objectives (nan: none); return which are the best so far, or as good.
 
         Less than ``tol`` is luck: what replaces the first candidate, the linear model, must be
-        better by that, and of others that are as close to the best the latest is taken. It is an
-        average of more, and its size has had more time to settle.
+        better by that, and by ``doubt``, of each network the `relative_error`; of others that are
+        as close to the best the latest is taken. It is an average of more, and its size has had
+        more time to settle.
         """
         first = (self.best_step == self.first_step) & np.isfinite(self.best)
-        good = objective < self.best * np.where(first, 1.0 - self.tol, 1.0 + self.tol)
+        luck = np.maximum(self.tol, doubt)
+        good = objective < self.best * np.where(first, 1.0 - luck, 1.0 + self.tol)
         self.best[good] = np.minimum(self.best, objective)[good]
         self.best_step[good] = step
         marked = objective < self.mark * (1.0 - self.tol)
@@ -181,3 +183,24 @@ class Schedule:
         """Forget all but the given networks."""
         for name in self._PER_NETWORK:
             setattr(self, name, getattr(self, name)[positions])
+
+
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+def relative_error(before, after):
+    """Return the standard error of a change of normalised loss, as a share of it, at most a half.
+
+    Parameters
+    ----------
+    before, after : ndarray of shape (n,)
+        Losses of the same rows, weighted; 0 for those that do not count.
+
+    Returns
+    -------
+    float
+    """
+    n, gain = np.count_nonzero(before), before - after
+    if n < 2:
+        return 0.5
+    spread = np.square(gain).sum() - gain.sum() ** 2 / n
+    # of a root, the share is half that of what it is the root of
+    return min(0.5, 0.5 * np.sqrt(max(0.0, spread) * n / (n - 1)) / before.sum())

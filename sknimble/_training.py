@@ -22,7 +22,7 @@ from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import forward, gradient, value
 from ._optimizer import AVERAGE_DECAY, LASTING_DECAY, adamw_step, average_decay
-from ._schedule import WARM_UP, Schedule
+from ._schedule import WARM_UP, Schedule, relative_error
 from ._size import BLOCK, next_size, normalised, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
@@ -102,7 +102,7 @@ class Training:
 
     _PER_NETWORK = (
         "members", "size_penalty", "learning_rate", "utility", "data_loss", "sharpness",
-        "shift",
+        "shift", "doubt",
     )  # fmt: skip
 
     def __init__(
@@ -130,6 +130,7 @@ class Training:
         self.utility = np.zeros(k)
         self.data_loss = np.full(k, np.nan)
         self.sharpness, self.shift = np.ones(k), np.zeros((k, networks.n_outputs))
+        self.linear_losses, self.doubt = {}, np.zeros(k)  # of the rows, while it is the best
         self.limited = False
         self._aim()
 
@@ -311,8 +312,11 @@ class Training:
         self.size_gates = self.networks.gates(self.networks.size)
 
     # ---------------------------------------------------------------- judging
-    def _validate(self):
-        """Return the held-out loss of every network at its average N, rounded; nan without one."""
+    def _validate(self, *, linear=False):
+        """Return the held-out loss of every network at its average N, rounded; nan without one.
+
+        ``linear`` tells that this N is 0, in what networks are compared with from here on.
+        """
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.average_size))
         for here, rows in self.judges:
@@ -331,11 +335,20 @@ class Training:
                 blocks = [(sharpness[:, None, None] * raw + shift, *rest) for raw, *rest in blocks]
                 self.sharpness[here] = sharpness.cpu().numpy()
                 self.shift[here] = shift[..., 0].cpu().numpy()
-            losses[here] = sum(
-                (self.loss.value(raw, target) * part).sum(dim=1).cpu()
-                for raw, target, part in blocks
-            )
+            each = [self.loss.value(raw, target) * part for raw, target, part in blocks]
+            losses[here] = sum(block.sum(dim=1).cpu() for block in each)
+            if linear or self.linear_losses:
+                self._compare(here, torch.cat(each, dim=1).cpu().numpy(), linear)
         return normalised(losses)
+
+    def _compare(self, here, losses, linear):
+        """Keep the losses of linear models, or tell how much of a gain on them may be luck."""
+        for position, of_rows in zip(here, losses, strict=True):
+            member = int(self.members[position])
+            if linear:
+                self.linear_losses[member] = of_rows
+            elif member in self.linear_losses:
+                self.doubt[position] = relative_error(self.linear_losses[member], of_rows)
 
     def _check(self, *arrays):
         """Raise if losses, or weights to publish, are not finite."""
@@ -354,13 +367,16 @@ class Training:
         """Let the network without neurons, the linear model, be the first candidate."""
         sizes = self.networks.average_size
         self.networks.average_size = np.zeros_like(sizes)
-        self._judge(self._validate())
+        self._judge(self._validate(linear=not self.results))
         self.networks.average_size = sizes
 
     def _judge(self, validation):
         """Keep the state of every network that is the best so far, or as good."""
         objective = validation + self._size_loss(self.networks.average_size)
-        for position in np.flatnonzero(self.schedule.observe(self.step, objective)):
+        good = self.schedule.observe(self.step, objective, self.doubt)
+        for position in np.flatnonzero(good):
+            if self.step:
+                self.linear_losses.pop(int(self.members[position]), None)
             self.results[self.members[position]] = self.networks.state(position)._replace(
                 sharpness=float(self.sharpness[position]), shift=self.shift[position].copy()
             )

@@ -73,7 +73,7 @@ def test_scores_are_those_of_a_grid_search(Estimator, n_rows, n_estimators):
         path_estimators=n_estimators,
     )  # fmt: skip
     expected = grid_scores(estimator, X, y, path.size_penalties, cv=cv, scoring=scoring)
-    assert (path.sizes[-1] > 0).mean() > 0.5
+    assert (path.sizes[-1] > 0).any()
     np.testing.assert_allclose(path.scores, expected, rtol=1e-7, atol=1e-9)
 
 

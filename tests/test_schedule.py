@@ -14,6 +14,7 @@ from sknimble._schedule import (
     PATIENCE_STEPS,
     WARM_UP,
     Schedule,
+    relative_error,
 )
 
 STEPS_PER_EPOCH = 10
@@ -304,6 +305,27 @@ def test_what_is_within_tol_of_the_best_is_as_good_and_later():
     assert kept == [True, False, True, True, False, True, True, False]
     assert schedule.best[0] == 0.7
     assert schedule.best_step[0] == 6
+
+
+def test_the_first_candidate_leads_until_doubt_is_overcome():
+    schedule, doubt = make(tol=0.01), np.array([0.2])
+    objectives = [1.0, 0.85, 0.79, 0.789, 0.7]
+    kept = [schedule.observe(s, np.array([one]), doubt)[0] for s, one in enumerate(objectives)]
+    assert kept == [True, False, True, True, True]
+
+
+def test_the_error_of_a_gain_is_that_of_paired_rows():
+    rng = np.random.default_rng(0)
+    roots, errors = [], []
+    for _ in range(2000):
+        before, gain = rng.exponential(size=100), rng.normal(0.1, 0.3, size=100)
+        roots.append(1.0 - np.sqrt((before - gain).sum() / before.sum()))
+        errors.append(relative_error(np.append(before, 0.0), np.append(before - gain, 0.0)))
+    assert np.mean(errors) == pytest.approx(np.std(roots), rel=0.15)
+
+
+def test_of_one_row_half_may_be_luck():
+    assert relative_error(np.array([1.0, 0.0]), np.array([0.1, 0.0])) == 0.5
 
 
 def test_improvements_within_tol_are_kept_but_win_no_time():
