@@ -19,7 +19,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_array, get_tags, indexable
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -119,7 +124,10 @@ def nimble_path(
     model = clone(NimbleRegressor() if estimator is None else estimator)
     n_networks = model.n_estimators
     model.set_params(n_estimators=path_estimators)
-    model._validate_params()
+    try:
+        model._validate_params()
+    except InvalidParameterError as error:  # which would be taken for one of this function's
+        raise ValueError(str(error)) from None
     model._check_sizes()
     scorer = check_scoring(model, scoring=scoring)
     rows = model._check_data(X, y, sample_weight, reset=True)

@@ -383,6 +383,12 @@ def test_a_fold_with_one_class_is_refused():
         nimble_path(X[order], y[order], estimator=NimbleClassifier(**SHORT), cv=TimeSeriesSplit(4))
 
 
+def test_a_parameter_of_the_estimator_is_named_as_its_own():
+    X, y = table(NimbleRegressor)
+    with pytest.raises(ValueError, match="'max_iter' parameter of NimbleRegressor must be"):
+        NimbleRegressorCV(NimbleRegressor(max_iter=-1)).fit(X, y)
+
+
 def test_a_mask_of_another_table_is_refused():
     X, y = table(NimbleRegressor)
     cv = [(np.arange(120) < 90, np.arange(100) >= 90)]
