@@ -23,6 +23,7 @@ PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
 ANNEAL_GAIN = 4.0  # times tol, to be followed by another anneal
+MOST_DOUBT = 0.5  # share of the linear model's loss that few rows can call luck
 FINISH_SHARE, FINISH_RATE = 0.2, 0.3  # of the steps so far, and of the learning rate
 FIXED_STEPS = 600  # length of a training with nothing to watch
 FALL_STEPS, FALL_POWER = 400, 0.25  # how the rate falls where nothing is annealed
@@ -187,7 +188,7 @@ class Schedule:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def relative_error(before, after):
-    """Return the standard error of a change of normalised loss, as a share of it, at most a half.
+    """Return the standard error of a change of normalised loss, as a share of it, at most `MOST_DOUBT`.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def relative_error(before, after):
     """
     n, gain = np.count_nonzero(before), before - after
     if n < 2:
-        return 0.5
+        return MOST_DOUBT
     spread = np.square(gain).sum() - gain.sum() ** 2 / n
     # of a root, the share is half that of what it is the root of
-    return min(0.5, 0.5 * np.sqrt(max(0.0, spread) * n / (n - 1)) / before.sum())
+    return min(MOST_DOUBT, 0.5 * np.sqrt(max(0.0, spread) * n / (n - 1)) / before.sum())

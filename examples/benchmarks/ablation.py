@@ -54,6 +54,8 @@ VARIANTS = {
     "labels as they are": {"_start.SMOOTHING": 0.0, "_start.DOUBT": 0.0},
     "four times the smoothing": {"_start.SMOOTHING": 0.02},
     "the mean as it is": {"_calibration.MEAN_GAIN": 0.0},
+    "the mean of classes moves": {"_calibration.SHIFTS": 0},
+    "a linear model beaten by tol": {"_schedule.MOST_DOUBT": 0.0},
     "no temperature": {"_calibration.LOWEST": 0.0, "_calibration.HIGHEST": 0.0},
     "no average of weights": {"_training.AVERAGE_DECAY": 0.0},
     "Adam's beta2 0.999": {"_optimizer.BETA2": 0.999},
