@@ -188,7 +188,7 @@ class Schedule:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def relative_error(before, after):
-    """Return the standard error of a change of normalised loss, as a share of it, at most `MOST_DOUBT`.
+    """Return the standard error of a change of normalised loss, as a share of it.
 
     Parameters
     ----------
@@ -198,6 +198,7 @@ def relative_error(before, after):
     Returns
     -------
     float
+        At most `MOST_DOUBT`.
     """
     n, gain = np.count_nonzero(before), before - after
     if n < 2:
