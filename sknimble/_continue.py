@@ -15,7 +15,9 @@ FIXED = {
     "activation", "categorical_features", "early_stopping", "encoding", "loss", "n_estimators",
     "n_hidden_layers", "quantile", "validation_fraction",
 }  # fmt: skip
-CAUTION = 0.1  # share of the learning rate that pieces have after a fit
+# Share of the learning rate that pieces have after a fit: no row of it is known, to be learnt from
+# again, and at the full rate a few new rows would undo what many have taught.
+CAUTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,6 @@ class Progress:
 
     def __deepcopy__(self, memo):
         return self  # nobody changes it, and a copy in memory may know the rows
-
-
-def caution(progress):
-    """Return what to multiply the learning rate of a piece by.
-
-    After a fit no row of it is known, to be learnt from again. At the full rate a few new rows
-    would undo what many have taught.
-    """
-    return CAUTION if progress is None or progress.after_fit else 1.0
 
 
 def all_or_nothing(method):

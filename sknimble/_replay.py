@@ -117,9 +117,11 @@ def replay(piece, progress, losses_of, losses_of_shares):
     if progress and progress.earlier:
         earlier = progress.earlier
         cost, error = mean_and_error(losses_of(Z, target), weight)
-        least, _ = mean_and_error(losses_of_shares(target, earlier), weight)
-        least = max(RARE * least, CHANGED * earlier.cost + CHANGE)
-        suspected = n > 1 and cost - 2.0 * error > least
+        least = cost - 2.0 * error
+        suspected = n > 1 and least > CHANGED * earlier.cost + CHANGE
+        if suspected:
+            rare, _ = mean_and_error(losses_of_shares(target, earlier), weight)
+            suspected = least > RARE * rare
         if suspected and earlier.suspected:
             suspected = False  # but sure: what no longer holds is forgotten
         else:  # one such piece may be of inputs that are new, and is learnt with the others

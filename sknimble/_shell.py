@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ._callbacks import NOBODY, CallbackSupportMixin
-from ._continue import FIXED, all_or_nothing, caution, check_unchanged, epochs_left
+from ._continue import CAUTION, FIXED, all_or_nothing, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._losses import row_losses
@@ -202,20 +202,15 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if progress and progress.earlier and self._table is not table:
                 Z = self._table.recoded(progress.earlier.Z, table)
                 progress = replace(progress, earlier=replace(progress.earlier, Z=Z))
+        after_fit = not begin and (progress is None or progress.after_fit)
         piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
         rows, n_passes, earlier = replay(piece, progress, self._losses_of, self._losses_of_shares)
         training = self._start(
-            *rows,
-            None,
-            begin=begin,
-            hold_out=False,
-            max_iter=n_passes,
-            anneal=False,
-            caution=1.0 if begin else caution(progress),
-        )
+            *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False,
+            caution=CAUTION if after_fit else 1.0,
+        )  # fmt: skip
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         self._run(training, X, y, metadata, begin=begin)
-        after_fit = not begin and (progress is None or progress.after_fit)
         self._progress = replace(self._progress, earlier=earlier, after_fit=after_fit)
         return self
 

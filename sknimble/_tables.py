@@ -212,8 +212,7 @@ class TableEncoder:
         if sparse.issparse(X):
             with np.errstate(**_SUMS_MAY_OVERFLOW):
                 self.scaler_ = MaxAbsScaler().set_output(transform="default").fit(X)
-            largest = self.scaler_.max_abs_  # of which scikit-learn takes the tiny for zero
-            self.scaler_.scale_ = np.where(largest > 0.0, largest, 1.0)
+            _scale_by(self.scaler_, self.scaler_.max_abs_)
             self.n_features_out_ = self.n_plain_features_ = X.shape[1]
             return self
         self.level_indices_ = np.flatnonzero(is_level)
@@ -261,16 +260,14 @@ class TableEncoder:
         empty = np.flatnonzero(self.scaler_.max_abs_ == 0.0)
         if not len(empty):
             return self
+        largest = self.scaler_.max_abs_.copy()
         with np.errstate(**_SUMS_MAY_OVERFLOW):
-            found = MaxAbsScaler().fit(X[:, empty]).max_abs_
-        if not (found > 0.0).any():
+            largest[empty] = MaxAbsScaler().fit(X[:, empty]).max_abs_
+        if not (largest[empty] > 0.0).any():
             return self
         later = copy(self)
         later.scaler_ = copy(self.scaler_)
-        for name, values in (("max_abs_", found), ("scale_", np.where(found > 0.0, found, 1.0))):
-            known = getattr(self.scaler_, name).copy()
-            known[empty] = values
-            setattr(later.scaler_, name, known)
+        _scale_by(later.scaler_, largest)
         return later
 
     def recoded(self, Z, before):
@@ -562,6 +559,11 @@ def _indices_of(chosen, by_name, X):
                 f"name of the training data. Observed feature names: {names}"
             )
     return [names.index(name) for name in chosen]
+
+
+def _scale_by(scaler, largest):
+    """Have a `MaxAbsScaler` divide by these values, where scikit-learn takes the tiny for zero."""
+    scaler.max_abs_, scaler.scale_ = largest, np.where(largest > 0.0, largest, 1.0)
 
 
 def _dtype_name(column):

@@ -344,7 +344,7 @@ class Training:
     def _compare(self, here, losses, linear):
         """Keep the losses of linear models, or tell how much of a gain on them may be luck."""
         for position, of_rows in zip(here, losses, strict=True):
-            member = int(self.members[position])
+            member = self.members[position]
             if linear:
                 self.linear_losses[member] = of_rows
             elif member in self.linear_losses:
@@ -376,7 +376,7 @@ class Training:
         good = self.schedule.observe(self.step, objective, self.doubt)
         for position in np.flatnonzero(good):
             if self.step:
-                self.linear_losses.pop(int(self.members[position]), None)
+                self.linear_losses.pop(self.members[position], None)
             self.results[self.members[position]] = self.networks.state(position)._replace(
                 sharpness=float(self.sharpness[position]), shift=self.shift[position].copy()
             )
@@ -409,6 +409,7 @@ class Training:
         for position in np.flatnonzero(done):
             member = self.members[position]
             self._check(*states[member].arrays)
+            self.linear_losses.pop(member, None)
             self.results[member] = states[member]
             if not self.schedule.anneal:
                 self.left[member] = NetworkProgress(
