@@ -190,11 +190,9 @@ def _summarise(values, weight, fewest, most):
 
 def _typical_distance(ordered, weight, center):
     """Return the median distance from the centre among values other than the centre."""
-    away = ordered != center
-    distance = ordered[away]
-    distance -= center
-    np.abs(distance, out=distance)
-    weight = None if weight is None else weight[away]
+    low, high = (np.searchsorted(ordered, center, side) for side in ("left", "right"))
+    distance = np.append(center - ordered[:low], ordered[high:] - center)
+    weight = None if weight is None else np.append(weight[:low], weight[high:])
     # two runs in order, which a stable sort merges in one pass
     return _quantiles(*_sort(distance, weight, kind="stable"), 0.5)
 

@@ -629,13 +629,12 @@ def _gather_numbers(X, indices, unseen=()):
             column = _column(X, j)
             level = j in unseen and _is_level(column, names[j])
             table[:, k] = np.nan if level else _as_floats(column, names[j])
-    ends = np.fmin.reduce(table), np.fmax.reduce(table)
-    infinite = np.flatnonzero(np.isinf(ends).any(axis=0))
-    if len(infinite):
+    infinite = np.isinf(table)
+    if infinite.any():
+        first = infinite.any(axis=0).argmax()
         raise ValueError(
             f"Input X contains infinity or a value too large for {table.dtype!r} in column "
-            f"{names[indices[infinite[0]]]!r}. Replace it by a finite number, or by NaN if it is "
-            "unknown."
+            f"{names[indices[first]]!r}. Replace it by a finite number, or by NaN if it is unknown."
         )
     return table
 
