@@ -43,6 +43,6 @@ def adamw_step(networks, learning_rates, weight_decay, step, most=AVERAGE_DECAY)
     )  # fmt: skip
     if before is not None:
         # Take back what a step at the highest rate was too long for the other networks.
-        excess = weights.new_tensor(learning_rates).div_(-fastest).add_(1.0)
+        excess = weights.new_tensor([1.0 - rate / fastest for rate in learning_rates])
         weights.lerp_(before, excess.index_select(0, networks.owner))
     networks.flat["average"].lerp_(weights, 1.0 - average_decay(step, most))
