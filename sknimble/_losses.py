@@ -147,9 +147,10 @@ class _InRange:
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
-        Outputs that have had one value so far get their units here.
+        Outputs that have had one value so far get their units with the first other one.
         """
         wider, alike = copy(self), self.range_[0] == self.range_[1]
+        alike = alike & (y != self.range_[0]).any(axis=0)
         if alike.any():
             together = np.concatenate([self.range_[:1], y])
             begun = copy(self).fit(together, np.ones(len(together)))
@@ -386,9 +387,10 @@ class _LogLink:
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
-        Outputs that have had one value so far get their mean here.
+        Outputs that have had one value so far get their mean with the first other one.
         """
         wider, alike = copy(self), self.low_ == self.high_
+        alike = alike & (self._range(y) != self.low_).any(axis=0)
         if alike.any():
             together = np.concatenate([self.decode(self.low_)[None], y])
             begun = copy(self).fit(together, np.ones(len(together)))

@@ -312,11 +312,12 @@ def _sort(values, weight, kind="quicksort"):
 def _quantiles(ordered, weight, levels):
     """Return the smallest values that have at least these shares of the weight at or below them.
 
-    This is the quantile for which repeating a row and doubling its weight are the same.
+    This is the quantile for which repeating a row and doubling its weight are the same. The last
+    bits of a sum do not decide between two values with just half of the weight on either side.
     """
     below = np.arange(1.0, len(ordered) + 1.0) if weight is None else np.cumsum(weight)
     below /= below[-1]
-    return ordered[np.searchsorted(below, levels)]
+    return ordered[np.searchsorted(below, (1.0 - 1e-12) * np.asarray(levels))]
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -170,3 +170,11 @@ def test_where_two_knots_are_as_good_the_unit_does_not_choose(change):
     plain, changed = (encoder(table, y).numbers_.knots for table in (X, change(X)))
     for ours, theirs in zip(plain, changed, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_sums_of_weights_do_not_decide_between_two_halves():
+    rng = np.random.default_rng(0)
+    for few in range(10, 30):
+        X = np.column_stack([np.arange(45) + 1000 * (np.arange(45) >= few), rng.random(45)])
+        weight = np.where(np.arange(45) < few, 22.5 / few, 22.5 / (45 - few))
+        assert encoder(X, None, weight).numbers_.center[0] == few - 1
