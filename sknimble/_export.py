@@ -45,7 +45,7 @@ def constants(table, loss, sharpness):
 
 def _input_constants(table):
     """Return by name what turns a table into the matrix that the networks read."""
-    if table.scaler_ is not None:
+    if table.is_sparse:
         return {"divisor": table.scaler_.scale_}
     if table.levels_:
         names = [levels.name for levels in table.levels_]

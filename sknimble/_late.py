@@ -29,7 +29,7 @@ def encode_early_or_late(table, X):
     -------
     ndarray, CSR matrix or LateMatrix of shape (n, d)
     """
-    if table.scaler_ is not None or X.shape[0] * table.n_features_out_ < LATE_CELLS:
+    if table.is_sparse or X.shape[0] * table.n_features_out_ < LATE_CELLS:
         return table.encode(X)
     return LateMatrix(table, table.compress(X))
 

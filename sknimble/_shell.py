@@ -523,7 +523,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         def read_rows(rows):
             return self._table.encode(_safe_indexing(X, rows))
 
-        n_inputs = _numbers_of_a_row(X) if self._table.scaler_ is not None else None
+        n_inputs = _numbers_of_a_row(X) if self._table.is_sparse else None
         return predict_batches(self._networks, X.shape[0], read_rows, combine, n_inputs)
 
     # ------------------------------------------------------------------ smaller and fewer

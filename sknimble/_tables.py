@@ -229,6 +229,11 @@ class TableEncoder:
         self.n_features_out_ = self.n_plain_features_ + len(self.numbers_.pieces)
         return self
 
+    @property
+    def is_sparse(self):
+        """Whether the table was sparse when fitted, as its matrix then is."""
+        return self.scaler_ is not None
+
     def rescaled(self, X):
         """Return an encoder that knows the scale of more columns, or this one.
 
@@ -242,7 +247,7 @@ class TableEncoder:
         -------
         TableEncoder
         """
-        if self.scaler_ is not None:
+        if self.is_sparse:
             return self._rescaled_sparse(X)
         if not len(self.numbers_.unscaled):
             return self
@@ -283,7 +288,7 @@ class TableEncoder:
         ndarray or CSR matrix of shape (n_samples, n_features_out_)
         """
         # A column that was empty in a sparse table is 0 in all of its rows, whatever its scale.
-        return Z if self.scaler_ is not None else self.numbers_.recoded(Z, before.numbers_)
+        return Z if self.is_sparse else self.numbers_.recoded(Z, before.numbers_)
 
     def encode(self, X):
         """Return the matrix of X: dense in C order, or CSR if the table fitted was sparse.
