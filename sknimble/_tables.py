@@ -302,7 +302,7 @@ class TableEncoder:
         -------
         ndarray or CSR matrix of shape (n_samples, n_features_out_)
         """
-        if self.scaler_ is not None:
+        if self.is_sparse:
             return self._encode_sparse(X)
         return self._in_blocks(self._gather(X), self.n_features_out_, self.expand)
 
@@ -453,15 +453,14 @@ class _Levels:
                 "all others; dates and times should be what they were when fitted, or strings as "
                 "they were."
             )
-        kinds = [
-            {isinstance(level, str) for level in levels if level is not None}
+        before, now = (
+            {"strings" if isinstance(level, str) else "numbers" for level in {*levels} - {None}}
             for levels in (self.kept, distinct)
-        ]
-        if kinds in ([{True}, {False}], [{False}, {True}]):
-            before, now = ("strings" if kind == {True} else "numbers" for kind in kinds)
+        )
+        if len(before) == len(now) == 1 and before != now:
             raise ValueError(
-                f"Column {self.name!r} should hold {before} for levels, as when fitted, and holds "
-                f"{now}, none of which is known: convert them."
+                f"Column {self.name!r} should hold {before.pop()} for levels, as when fitted, and "
+                f"holds {now.pop()}, none of which is known: convert them."
             )
 
     def expand(self, code, out):
