@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ._choice import NimbleClassifierCV, NimbleRegressorCV
     from ._classifier import NimbleClassifier
     from ._display import SizeHistoryDisplay
-    from ._path import NimbleClassifierCV, NimbleRegressorCV, nimble_path
+    from ._path import nimble_path
     from ._regressor import NimbleRegressor
     from ._search import search_space
 
@@ -27,9 +28,9 @@ __all__ = [
 
 _MODULE_OF = {
     "NimbleClassifier": "_classifier",
-    "NimbleClassifierCV": "_path",
+    "NimbleClassifierCV": "_choice",
     "NimbleRegressor": "_regressor",
-    "NimbleRegressorCV": "_path",
+    "NimbleRegressorCV": "_choice",
     "SizeHistoryDisplay": "_display",
     "nimble_path": "_path",
     "search_space": "_search",

@@ -1,0 +1,308 @@
+"""The choice of a price by cross-validation: estimators that take the best of a path."""
+
+from abc import ABCMeta, abstractmethod
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, clone
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from ._classifier import NimbleClassifier
+from ._path import PATH_CONSTRAINTS, nimble_path
+from ._regressor import NimbleRegressor
+
+TIE = 1e-8  # scores that differ by less differ by rounding
+
+
+def _of_final(name, doc):
+    """Return a property: an attribute of the final estimator."""
+
+    def read(self):
+        if "estimator_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__} has no {name} before fit")
+        return getattr(self.estimator_, name)
+
+    return property(read, doc=doc)
+
+
+class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
+    """What both estimators share: the constraints, the path, the choice, the final fit."""
+
+    _parameter_constraints: dict = {
+        **PATH_CONSTRAINTS,
+        "selection": [StrOptions({"best", "one_se"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self, estimator=None, *, size_penalties=None, cv=5, scoring=None, selection="best",
+        path_estimators=1, random_state=None,
+    ):  # fmt: skip
+        self.estimator = estimator
+        self.size_penalties = size_penalties
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.path_estimators = path_estimators
+        self.random_state = random_state
+
+    @property
+    @abstractmethod
+    def _kind(self):
+        """The class of the estimator."""
+
+    def _prototype(self):
+        """Return the unfitted estimator with all other parameters."""
+        return self._kind() if self.estimator is None else self.estimator
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y, sample_weight=None, *, groups=None):
+        """Choose the price by cross-validation, and fit all rows with it.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of rows in training, and in scores whose metric takes them, unless a
+            scorer has refused them by ``set_score_request(sample_weight=False)``.
+        groups : array-like of shape (n_samples,), default=None
+            Passed to the splitter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `nimble_path` and the estimator do.
+        """
+        estimator = clone(self._prototype())
+        if isinstance(self.random_state, np.random.RandomState):  # which clones would repeat
+            estimator.set_params(random_state=self.random_state.randint(np.iinfo(np.int32).max))
+        elif self.random_state is not None:
+            estimator.set_params(random_state=self.random_state)
+        path = nimble_path(
+            X, y, estimator=estimator, size_penalties=self.size_penalties, cv=self.cv,
+            scoring=self.scoring, path_estimators=self.path_estimators,
+            sample_weight=sample_weight, groups=groups,
+        )  # fmt: skip
+        chosen = float(path.size_penalties[choose(path.scores, self.selection)])
+        final = clone(estimator).set_params(size_penalty=chosen)
+        final.fit(X, y, sample_weight=sample_weight)
+        self.size_penalties_, self.scores_path_ = path.size_penalties, path.scores
+        self.size_path_, self.size_penalty_, self.estimator_ = path.sizes, chosen, final
+        return self
+
+    def predict(self, X):
+        """Predict with the final estimator.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    n_features_in_ = _of_final("n_features_in_", "Number of columns seen in `fit`.")
+    feature_names_in_ = _of_final("feature_names_in_", "Names of the columns seen in `fit`.")
+    size_weight_ = _of_final("size_weight_", "Size weight N of the final estimator.")
+    n_hidden_ = _of_final("n_hidden_", "Awake neurons per hidden layer of the final estimator.")
+    n_parameters_ = _of_final("n_parameters_", "Weights and biases of the final estimator.")
+    n_iter_ = _of_final("n_iter_", "Epochs of the final fit.")
+    history_ = _of_final("history_", "Record of the final fit.")
+
+    def __sklearn_tags__(self):
+        tags, inner = super().__sklearn_tags__(), get_tags(self._prototype())
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        return tags
+
+
+class NimbleRegressorCV(RegressorMixin, _NimbleCV):
+    """`NimbleRegressor` with the price of a neuron chosen by cross-validation.
+
+    All folds at all prices are trained in one computation.
+
+    Parameters
+    ----------
+    estimator : NimbleRegressor, default=None
+        All other parameters; its own ``size_penalty`` is not used. None is
+        ``NimbleRegressor()``.
+    size_penalties : int or array-like of shape (n_penalties,), default=None
+        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
+        hardly a neuron pays, and ends at a thousandth of that; None for 8.
+    cv : int, splitter or iterable, default=5
+        As scikit-learn's.
+    scoring : str or callable, default=None
+        A scikit-learn scorer; None is the estimator's own ``score``. Networks of the path do not
+        know the noise of y, for scorers that ask for ``return_std``.
+    selection : {"best", "one_se"}, default="best"
+        The price of the best mean score, or the highest whose mean score is within one standard
+        error of it.
+    path_estimators : int, default=1
+        Networks per fold and price; the mean of their predictions is scored. One is enough to
+        tell prices apart. As many as the estimator has are scored as it would be before it
+        finishes on the rows that judged it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the path and of the final fit; None leaves it to ``estimator``.
+
+    Attributes
+    ----------
+    estimator_ : NimbleRegressor
+        Fitted to all rows at the chosen price.
+    size_penalty_ : float
+        The chosen price.
+    size_penalties_ : ndarray of shape (n_penalties,)
+        The prices, highest first.
+    scores_path_ : ndarray of shape (n_penalties, n_folds)
+        Scores on the rows that each fold leaves out.
+    size_path_ : ndarray of shape (n_penalties, n_folds)
+        Size weights N of the networks of the path.
+    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
+        Those of ``estimator_``.
+
+    See Also
+    --------
+    nimble_path : The scores alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sknimble import NimbleRegressor, NimbleRegressorCV
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> quick = NimbleRegressor(n_estimators=1, random_state=0)
+    >>> model = NimbleRegressorCV(quick, size_penalties=[1e-2, 1e-3], cv=3).fit(X, y)
+    >>> model.scores_path_.shape
+    (2, 3)
+    """
+
+    _parameter_constraints: dict = {
+        **_NimbleCV._parameter_constraints,
+        "estimator": [NimbleRegressor, None],
+    }
+    _kind = NimbleRegressor
+
+    def score(self, X, y, sample_weight=None):
+        """Return the score of the final estimator, as `NimbleRegressor.score` does."""
+        check_is_fitted(self)
+        return self.estimator_.score(X, y, sample_weight=sample_weight)
+
+
+class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
+    """`NimbleClassifier` with the price of a neuron chosen by cross-validation.
+
+    All folds at all prices are trained in one computation.
+
+    Parameters
+    ----------
+    estimator : NimbleClassifier, default=None
+        All other parameters; its own ``size_penalty`` is not used. None is
+        ``NimbleClassifier()``.
+    size_penalties : int or array-like of shape (n_penalties,), default=None
+        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
+        hardly a neuron pays, and ends at a thousandth of that; None for 8.
+    cv : int, splitter or iterable, default=5
+        As scikit-learn's; an int is a number of stratified folds.
+    scoring : str or callable, default=None
+        A scikit-learn scorer; None is accuracy.
+    selection : {"best", "one_se"}, default="best"
+        The price of the best mean score, or the highest whose mean score is within one standard
+        error of it.
+    path_estimators : int, default=1
+        Networks per fold and price; the mean of their predictions is scored. One is enough to
+        tell prices apart. As many as the estimator has are scored as it would be before it
+        finishes on the rows that judged it.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the path and of the final fit; None leaves it to ``estimator``.
+
+    Attributes
+    ----------
+    estimator_ : NimbleClassifier
+        Fitted to all rows at the chosen price.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    size_penalty_ : float
+        The chosen price.
+    size_penalties_ : ndarray of shape (n_penalties,)
+        The prices, highest first.
+    scores_path_ : ndarray of shape (n_penalties, n_folds)
+        Scores on the rows that each fold leaves out.
+    size_path_ : ndarray of shape (n_penalties, n_folds)
+        Size weights N of the networks of the path.
+    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
+        Those of ``estimator_``.
+
+    See Also
+    --------
+    nimble_path : The scores alone.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sknimble import NimbleClassifier, NimbleClassifierCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> quick = NimbleClassifier(n_estimators=1, random_state=0)
+    >>> model = NimbleClassifierCV(quick, size_penalties=[1e-2, 1e-3], cv=3).fit(X, y)
+    >>> model.predict_proba(X[:2]).shape
+    (2, 2)
+    """
+
+    _parameter_constraints: dict = {
+        **_NimbleCV._parameter_constraints,
+        "estimator": [NimbleClassifier, None],
+    }
+    _kind = NimbleClassifier
+
+    classes_ = _of_final("classes_", "Class labels of the final estimator.")
+
+    def predict_proba(self, X):
+        """Predict class probabilities, as `NimbleClassifier.predict_proba` does."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    def predict_log_proba(self, X):
+        """Return the logarithm of `predict_proba`."""
+        check_is_fitted(self)
+        return self.estimator_.predict_log_proba(X)
+
+    def decision_function(self, X):
+        """Return logits, as `NimbleClassifier.decision_function` does."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+
+def choose(scores, selection):
+    """Return the position of the price to take.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_penalties, n_folds)
+        Higher is better; the highest price first. A score of nan is the worst.
+    selection : {"best", "one_se"}
+        The best mean score, or the highest price whose mean is within one standard error of it.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If no mean score is a number.
+    """
+    means = scores.mean(axis=1)
+    if np.isnan(means).all():
+        raise ValueError("no price has a score on every fold: all are nan, see scores and cv")
+    best, n_folds = np.nanargmax(means), scores.shape[1]
+    finite = np.isfinite(means[best])
+    slack = TIE * abs(means[best]) if finite else 0.0
+    if selection == "one_se" and n_folds > 1 and finite:
+        slack += scores[best].std(ddof=1) / np.sqrt(n_folds)
+    return int(np.flatnonzero(means >= means[best] - slack)[0])
