@@ -11,13 +11,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from ._columns import TIME_TYPES
 from ._continue import all_or_nothing
 from ._late import read
 from ._losses import REGRESSION_LOSSES, Quantile
 from ._noise import learn_noise, noise_at
 from ._predictor import predict_batches
 from ._shell import NimbleBase, check_outputs, takes_pieces
-from ._tables import TIME_TYPES
 
 LARGEST_TARGET = 1e150
 NOISE_ROWS = 2**14  # held out by a network, that tell the noise of y

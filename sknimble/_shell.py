@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from ._callbacks import NOBODY, CallbackSupportMixin
+from ._columns import validate_table
 from ._continue import CAUTION, FIXED, all_or_nothing, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
@@ -31,7 +32,7 @@ from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._replay import replay
 from ._size import normalised
-from ._tables import TableEncoder, validate_table
+from ._tables import TableEncoder
 
 # Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
 FLOAT64_CELLS = 10_000

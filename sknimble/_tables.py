@@ -20,9 +20,6 @@ array([[-0.66,  1.  ,  0.  ],
        [ 1.26,  1.  ,  0.  ]])
 """
 
-import datetime
-import numbers
-import re
 from copy import copy
 from decimal import Decimal
 
@@ -30,19 +27,17 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import validate_data
 
-from ._numbers import Numbers
-
-# Names of the dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
-_NUMBERS = re.compile(r"([<>][fiu]\d|u?int\d|float|double|half|bool|decimal)")
-_LEVELS = re.compile(
-    r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
+from ._columns import (
+    TIME_TYPES,
+    check_stored,
+    column_names,
+    column_values,
+    gather_numbers,
+    is_missing,
+    level_mask,
 )
-_TIMES = re.compile(r"(date|time|period|duration)")
-TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
-_MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
-_NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
+from ._numbers import Numbers
 
 # Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
 # tiny where a column has but a few numbers.
@@ -52,66 +47,6 @@ _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness
 # Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
 # would pull the network as much as others, and be shrunken as little.
 _LEVELS_OF_FULL_HEIGHT = 2
-
-
-def validate_table(owner, X, *, reset):
-    """Check the shape, the width and the column names of a table, in the name of its owner.
-
-    Parameters
-    ----------
-    owner : scikit-learn object
-        Whose `n_features_in_` and `feature_names_in_` are set or compared, and whom messages name.
-    X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
-        A pandas or polars DataFrame, an array or list of anything, or a sparse matrix of numbers.
-    reset : bool
-        True when fitting: set the attributes. False: compare with them.
-
-    Returns
-    -------
-    DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
-        A DataFrame unchanged, everything else as an array; only lists are copied.
-
-    Raises
-    ------
-    ValueError
-        If X is not two-dimensional, is empty, or does not fit what was seen when fitting; if a
-        sparse X holds anything but finite numbers.
-    TypeError
-        If some, but not all, column names are strings.
-    """
-    if _is_frame(X):
-        validate_data(owner, X, reset=reset, skip_check_array=True)
-        if 0 in X.shape:
-            what = ("sample(s)", "feature(s)")[X.shape.index(0)]
-            raise ValueError(
-                f"Found array with 0 {what} (shape={X.shape}), at least 1 is required."
-            )
-        return X
-    if sparse.issparse(X):
-        floats = (np.float64, np.float32)
-        X = validate_data(
-            owner, X, reset=reset, accept_sparse="csr", dtype=floats, ensure_all_finite=False
-        )
-        _check_stored(X)
-        return X
-    if hasattr(X, "to_pandas"):  # numpy would have it lose its names
-        return validate_table(owner, _as_pandas(X), reset=reset)
-    if isinstance(X, np.ma.MaskedArray):
-        values = X.data if X.dtype.kind in "biuf" else X.data.astype(object)
-        X = np.where(np.ma.getmaskarray(X), None if values.dtype == object else np.nan, values)
-    array = X if hasattr(X, "dtype") else np.asarray(X)
-    if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
-        array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
-    return validate_data(owner, array, reset=reset, dtype=None, ensure_all_finite=False)
-
-
-def _as_pandas(X):
-    """Return a table as a pandas DataFrame; one of pyarrow with all digits of its integers."""
-    if not type(X).__module__.startswith("pyarrow"):
-        return X.to_pandas()
-    from pandas import ArrowDtype
-
-    return X.to_pandas(types_mapper=ArrowDtype)
 
 
 class TableEncoder:
@@ -206,8 +141,8 @@ class TableEncoder:
             mean = weight.mean()
             weight = weight if weight.min() < 1.0 < mean else weight / mean
         self.n_features_in_ = X.shape[1]
-        is_level = _level_mask(X, self.categorical_features)
-        names = _column_names(X)
+        is_level = level_mask(X, self.categorical_features)
+        names = column_names(X)
         self.scaler_ = None
         if sparse.issparse(X):
             with np.errstate(**_SUMS_MAY_OVERFLOW):
@@ -218,10 +153,10 @@ class TableEncoder:
         self.level_indices_ = np.flatnonzero(is_level)
         self.number_indices_ = np.flatnonzero(~is_level)
         most_pieces = self.most_pieces if self.encoding == "piecewise" else 0
-        numbers = _gather_numbers(X, self.number_indices_)
+        numbers = gather_numbers(X, self.number_indices_)
         self.numbers_ = Numbers().fit(numbers, weight, most_pieces, y)
         self.levels_ = [
-            _Levels(names[j]).fit(_values(_column(X, j)), weight, self.most_levels)
+            _Levels(names[j]).fit(column_values(X, j), weight, self.most_levels)
             for j in self.level_indices_
         ]
         widths = [levels.width for levels in self.levels_]
@@ -253,7 +188,7 @@ class TableEncoder:
             return self
         columns = self.number_indices_[self.numbers_.unscaled]
         X = X.toarray() if sparse.issparse(X) else X
-        numbers = self.numbers_.rescaled(_gather_numbers(X, columns))
+        numbers = self.numbers_.rescaled(gather_numbers(X, columns))
         if numbers is self.numbers_:
             return self
         later = copy(self)
@@ -309,8 +244,8 @@ class TableEncoder:
     def _encode_sparse(self, X):
         """Return the matrix of a table that was sparse when fitted."""
         if not sparse.issparse(X):
-            X = sparse.csr_array(_gather_numbers(X, range(X.shape[1])))
-            _check_stored(X)
+            X = sparse.csr_array(gather_numbers(X, range(X.shape[1])))
+            check_stored(X)
         with np.errstate(**_SUMS_MAY_OVERFLOW):
             Z = self.scaler_.transform(X)
         Z.sum_duplicates()  # and sort them: the order of sums decides their last bits
@@ -377,10 +312,10 @@ class TableEncoder:
         """Return a table of all numbers as they came, and one of numbers of levels."""
         if sparse.issparse(X):
             X = X.toarray()
-        numbers = _gather_numbers(X, self.number_indices_, self._unseen)
+        numbers = gather_numbers(X, self.number_indices_, self._unseen)
         levels = np.empty((X.shape[0], len(self.levels_)), dtype=np.float32)
         for k, j in enumerate(self.level_indices_):
-            levels[:, k] = self.levels_[k].code(_values(_column(X, j)))
+            levels[:, k] = self.levels_[k].code(column_values(X, j))
         return numbers, levels
 
     @property
@@ -470,216 +405,9 @@ class _Levels:
             out *= self.width**-0.5
 
 
-def _check_stored(X):
-    """Raise if a sparse matrix stores anything but finite numbers."""
-    wrong = np.flatnonzero(~np.isfinite(X.data))
-    if not len(wrong):
-        return
-    column = f"x{X.indices[wrong[0]]}"
-    if np.isnan(X.data[wrong[0]]):
-        raise ValueError(
-            f"Input X is, or was when fitted, sparse and has NaN in column {column!r}. Gaps are "
-            "understood in dense tables only: use X.toarray(), or replace NaN by a number."
-        )
-    raise ValueError(
-        f"Input X contains infinity or a value too large for {X.dtype!r} in column {column!r}. "
-        "Replace it by a finite number."
-    )
-
-
-def _is_frame(X):
-    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
-
-
-def _column(X, j):
-    return X.iloc[:, j] if hasattr(X, "iloc") else X[:, int(j)]
-
-
-def _values(column):
-    """Return the values of a column as a list of Python objects."""
-    return column.to_list() if hasattr(column, "to_list") else column.tolist()
-
-
-def _column_names(X):
-    """Return the names of columns as strings, x0, x1, ... where there are none."""
-    if _is_frame(X):
-        return [str(name) for name in X.columns]
-    return [f"x{j}" for j in range(X.shape[1])]
-
-
-def _level_mask(X, categorical_features):
-    """Return which columns of X are levels, a bool array of shape (n_features,)."""
-    n_features = X.shape[1]
-    from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
-    if categorical_features is None or (from_dtype and sparse.issparse(X)):
-        return np.zeros(n_features, dtype=bool)
-    if from_dtype:
-        if not _is_frame(X) and X.dtype != object:
-            return np.full(n_features, _is_level(X, "x0"))
-        names = _column_names(X)
-        return np.array([_is_level(_column(X, j), names[j]) for j in range(n_features)])
-    if sparse.issparse(X):
-        raise ValueError("categorical_features needs a dense table, got a sparse X.")
-    chosen = np.atleast_1d(categorical_features)
-    types = sorted({type(feature).__name__ for feature in chosen.ravel().tolist()})
-    if chosen.ndim > 1 and types != ["bool"]:
-        raise ValueError(
-            f"categorical_features must be one-dimensional, got shape {chosen.shape}; columns "
-            "whose names are no strings are chosen by index or by a mask."
-        )
-    if chosen.size and types not in (["bool"], ["int"], ["str"]):
-        raise ValueError(
-            "categorical_features must be an array-like of bool, int or str, "
-            f"got: {', '.join(types)}."
-        )
-    if types == ["bool"]:
-        if chosen.shape != (n_features,):
-            raise ValueError(
-                "categorical_features set as a boolean mask must have shape (n_features,), "
-                f"got: {chosen.shape} for {n_features} features."
-            )
-        return chosen.astype(bool)
-    return np.isin(np.arange(n_features), _indices_of(chosen, types == ["str"], X))
-
-
-def _indices_of(chosen, by_name, X):
-    """Return indices of the columns chosen, checked."""
-    if not by_name:
-        if chosen.size and not 0 <= chosen.min() <= chosen.max() < X.shape[1]:
-            raise ValueError(
-                "categorical_features set as integer indices must be in [0, n_features - 1]."
-            )
-        return chosen
-    if not _is_frame(X):
-        raise ValueError(
-            "categorical_features should be passed as an array of integers or as a boolean mask "
-            "when the model is fitted on data without feature names."
-        )
-    names = list(X.columns)
-    for name in chosen:
-        if name not in names:
-            raise ValueError(
-                f"categorical_features has an item value '{name}' which is not a valid feature "
-                f"name of the training data. Observed feature names: {names}"
-            )
-    return [names.index(name) for name in chosen]
-
-
 def _scale_by(scaler, largest):
     """Have a `MaxAbsScaler` divide by these values, where scikit-learn takes the tiny for zero."""
     scaler.max_abs_, scaler.scale_ = largest, np.where(largest > 0.0, largest, 1.0)
-
-
-def _dtype_name(column):
-    """Return the name of a column's dtype in lower case; of one stored sparsely, of its values."""
-    name = str(column.dtype).lower()
-    return name[len("sparse[") :].split(",")[0] if name.startswith("sparse[") else name
-
-
-def _is_level(column, name):
-    """Return whether a column is levels by its dtype, or by its values if that says nothing."""
-    dtype = _dtype_name(column)
-    if _NUMBERS.match(dtype):
-        return False
-    if _TIMES.match(dtype):
-        raise _time_error(name, column.dtype)
-    if not _LEVELS.match(dtype):
-        raise TypeError(
-            f"Column {name!r} has dtype {column.dtype}, expected numbers, booleans, strings or "
-            "categories."
-        )
-    return dtype not in ("object", "null") or not _hold_numbers(_values(column), name)
-
-
-def _hold_numbers(values, name):
-    """Return whether objects are all numbers, or missing, which is what numbers may have been.
-
-    Refuse those that are neither numbers nor levels.
-    """
-    types = {kind for kind in set(map(type, values)) if kind.__name__ not in _MISSING_TYPES}
-    for kind in types:
-        if issubclass(kind, TIME_TYPES) or kind.__name__ == "Period":
-            raise _time_error(name, kind.__name__)
-        if kind.__hash__ is None or issubclass(kind, complex):
-            raise TypeError(
-                f"Column {name!r}: argument must be a string or a number, not a {kind.__name__}."
-            )
-    return all(issubclass(kind, _NUMBER_TYPES) for kind in types)
-
-
-def _time_error(name, dtype):
-    return TypeError(
-        f"Column {name!r} holds dates or times ({dtype}), which have no scale of their own. "
-        "Replace it by numbers, such as the days since a fixed date, and by what may matter of "
-        "it, such as month, weekday or hour."
-    )
-
-
-def _gather_numbers(X, indices, unseen=()):
-    """Return the columns with these indices as a float table, missing values as NaN.
-
-    In those ``unseen`` when fitted, levels are missing too: they may be levels.
-    """
-    names = _column_names(X)
-    single = _is_frame(X) and all(str(dtype).lower() == "float32" for dtype in X.dtypes)
-    dtype = np.float32 if single else np.float64
-    if not _is_frame(X) and X.dtype.kind in "fiub" and len(indices) == X.shape[1]:
-        table = X
-    elif hasattr(X, "iloc") and all(map(_is_plain, X.dtypes)):
-        table = X.iloc[:, indices].to_numpy(dtype=dtype)
-    else:
-        table = np.empty((X.shape[0], len(indices)), dtype=dtype)
-        for k, j in enumerate(indices):
-            column = _column(X, j)
-            level = j in unseen and _is_level(column, names[j])
-            table[:, k] = np.nan if level else _as_floats(column, names[j])
-    infinite = np.isinf(table)
-    if infinite.any():
-        first = infinite.any(axis=0).argmax()
-        raise ValueError(
-            f"Input X contains infinity or a value too large for {table.dtype!r} in column "
-            f"{names[indices[first]]!r}. Replace it by a finite number, or by NaN if it is unknown."
-        )
-    return table
-
-
-def _is_plain(dtype):
-    """Tell whether a dtype of a DataFrame is numpy's, of numbers."""
-    return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
-
-
-def _as_floats(column, name):
-    """Return one column of an array, pandas or polars table as floats."""
-    dtype = _dtype_name(column)
-    if _TIMES.match(dtype):
-        raise _time_error(name, column.dtype)
-    if not _NUMBERS.match(dtype):
-        return _parse(_values(column), name)
-    if isinstance(column, np.ndarray):
-        return column
-    if hasattr(column, "iloc"):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    return column.cast(float).to_numpy()
-
-
-def _parse(values, name):
-    """Return objects as floats, for a column that should hold numbers only."""
-    _hold_numbers(values, name)
-    floats = np.empty(len(values))
-    for row, value in enumerate(values):
-        try:
-            floats[row] = np.nan if _is_missing(value) else value
-        except (TypeError, ValueError, ArithmeticError) as error:
-            raise ValueError(
-                f"Column {name!r} should hold numbers, could not convert {type(value).__name__} "
-                f"to float: {value!r}. To treat it as categories, name it in "
-                "categorical_features when fitting."
-            ) from error
-    return floats
-
-
-def _is_missing(value):
-    return type(value).__name__ in _MISSING_TYPES or bool(value != value)
 
 
 def _factorise(values, name):
@@ -699,7 +427,7 @@ def _factorise(values, name):
 
 def _plain(value):
     """Return a level as an object that any later version can unpickle."""
-    if _is_missing(value):
+    if is_missing(value):
         return None
     if isinstance(value, np.generic):
         value = value.item()

@@ -1,0 +1,285 @@
+"""Tables as they come: whatever holds a column, it is the same numbers or the same levels."""
+
+import datetime
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from sknimble._columns import validate_table
+from sknimble._tables import TableEncoder
+
+
+def encode(X, **parameters):
+    X = validate_table(NimbleStandIn(), X, reset=True)
+    return TableEncoder(**parameters).fit(X).encode(X)
+
+
+class NimbleStandIn(BaseEstimator):
+    pass
+
+
+# ------------------------------------------------------------------ whatever holds them
+
+
+def test_object_array_of_numbers_equals_float_array():
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    np.testing.assert_array_equal(encode(X.astype(object)), encode(X))
+    np.testing.assert_array_equal(encode(X.tolist()), encode(X))
+
+
+def test_list_of_mixed_rows_keeps_its_numbers():
+    Z = encode([[1, "a"], [2, "b"], [5, "a"]])
+    assert Z[0, 0] < Z[1, 0] == 0 < Z[2, 0]
+    np.testing.assert_array_equal(Z[:, 1:], [[1, 0], [0, 1], [1, 0]])
+
+
+def test_array_of_strings_is_levels():
+    np.testing.assert_array_equal(
+        encode(np.array([["1"], ["2"], ["1"]])), [[1, 0], [0, 1], [1, 0]]
+    )
+
+
+@pytest.mark.parametrize(
+    "dtype", [
+        "int8", "uint64", "float32", "bool", "Int32", "Float64", "boolean", "Sparse[float]", ">f8",
+        ">i4",
+    ],
+)  # fmt: skip
+def test_every_numeric_dtype_gives_the_matrix_of_floats(dtype):
+    values = [0, 1, 1, 0, 1]
+    np.testing.assert_array_equal(
+        encode(pd.DataFrame({"a": values}).astype(dtype)), encode(np.array(values, float)[:, None])
+    )
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", "<f8", ">i2", "float16"])
+def test_every_numeric_dtype_of_an_array_gives_the_matrix_of_floats(dtype):
+    X = np.random.default_rng(0).integers(-100, 100, (5_000, 1)).astype(float)
+    np.testing.assert_array_equal(encode(X.astype(dtype)), encode(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, bool])
+def test_a_frame_of_numbers_is_the_array_of_its_numbers(dtype):
+    array = np.random.default_rng(0).integers(0, 2, (40, 30)).astype(dtype)
+    array[3] = 1
+    frame = pd.DataFrame(array)
+    frame.columns = [f"x{j}" for j in range(30)]
+    with_gap = frame.astype(float)
+    with_gap.iloc[2, 5] = np.nan
+    np.testing.assert_array_equal(encode(frame), encode(array))
+    np.testing.assert_array_equal(encode(with_gap), encode(with_gap.to_numpy()))
+    mixed = frame.assign(level=list("ab") * 20)
+    np.testing.assert_array_equal(encode(mixed)[:, :30], encode(array))
+    before = frame.copy()
+    encode(frame)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_columns_stored_sparsely_are_what_their_values_are():
+    values = {"text": list("uvvv"), "mixed": [1, 2.5, 1, 1], "number": [0.0, 1.0, 0.0, 0.0]}
+    plain = pd.DataFrame(values).astype({"text": object, "mixed": object})
+    stored = plain.apply(lambda column: pd.arrays.SparseArray(column, fill_value=column[1]))
+    assert all(isinstance(dtype, pd.SparseDtype) for dtype in stored.dtypes)
+    table = TableEncoder().fit(plain)
+    for columns in (table, TableEncoder().fit(stored)):
+        np.testing.assert_array_equal(columns.encode(stored), table.encode(plain))
+    with pytest.raises(ValueError, match="Column 'text' should hold numbers, could not convert"):
+        encode(stored, categorical_features=None)
+    times = pd.date_range("2020", periods=4).to_numpy()
+    with pytest.raises(TypeError, match="Column 'day' holds dates"):
+        encode(pd.DataFrame({"day": pd.arrays.SparseArray(times)}))
+
+
+def test_masked_numbers_are_gaps():
+    numbers = np.ma.masked_less(np.random.RandomState(0).randn(50, 2), -0.5)
+    encoder = TableEncoder().fit(validate_table(NimbleStandIn(), numbers, reset=True))
+    assert len(encoder.numbers_.incomplete) == 2
+    texts = np.ma.array([["a"], ["b"], ["c"]], mask=[[0], [1], [0]])
+    assert validate_table(NimbleStandIn(), texts, reset=True)[:, 0].tolist() == ["a", None, "c"]
+
+
+class ArrowTable:
+    """As a table of pyarrow: it has columns, without names or dtypes, and becomes a frame."""
+
+    def __init__(self, frame):
+        self.frame, self.shape, self.columns = frame, frame.shape, list(frame.to_numpy().T)
+
+    def __array__(self, dtype=None, copy=None):
+        return self.frame.to_numpy()
+
+    def to_pandas(self):
+        return self.frame
+
+
+class ArrowTableWithGaps(ArrowTable):
+    """What pandas makes of integers with gaps, unless told otherwise, are floats."""
+
+    __module__ = "pyarrow.lib"
+
+    def to_pandas(self, types_mapper):
+        assert types_mapper is pd.ArrowDtype
+        return self.frame
+
+
+def test_a_table_of_arrow_keeps_its_names():
+    frame = pd.DataFrame({"x": [1.0, 2.0, 4.0], "level": ["a", "b", "a"]})
+    np.testing.assert_array_equal(encode(ArrowTable(frame)), encode(frame))
+    owner = NimbleStandIn()
+    validate_table(owner, ArrowTable(frame), reset=True)
+    with pytest.raises(ValueError, match="same order"):
+        validate_table(owner, ArrowTable(frame[["level", "x"]]), reset=False)
+
+
+def test_a_table_of_pyarrow_keeps_all_digits():
+    ids = pd.array([2**53, 2**53 + 1, None, 2**53 + 1], dtype="Int64")
+    frame = pd.DataFrame({"id": ids})
+    columns = {"categorical_features": ["id"]}
+    found = encode(ArrowTableWithGaps(frame), **columns)
+    np.testing.assert_array_equal(found, encode(frame, **columns))
+
+
+# ------------------------------------------------------------------ which are levels
+
+
+@pytest.mark.parametrize(
+    ("chosen", "width"),
+    [
+        (None, 2),
+        ([], 2),
+        ([False, True], 4),
+        ([1], 4),
+        (["b"], 4),
+        (np.array([False, True], object), 4),
+        (np.array([0, 1]), 5),
+    ],
+)
+def test_categorical_features_choose_columns_as_in_hist_gradient_boosting(chosen, width):
+    frame = pd.DataFrame({"a": [1, 2, 1], "b": [5, 6, 7]})
+    assert encode(frame, categorical_features=chosen).shape[1] == width
+
+
+def test_category_of_numbers_can_be_numbers():
+    frame = pd.DataFrame({"a": pd.Categorical([1, 2, 4])})
+    np.testing.assert_array_equal(
+        encode(frame, categorical_features=None), encode(np.array([[1], [2], [4]]))
+    )
+
+
+def test_columns_of_two_names_are_chosen_by_index():
+    names = pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")])
+    X = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=names)
+    assert encode(X, categorical_features=[1]).shape == (2, 3)
+    with pytest.raises(ValueError, match="must be one-dimensional.*by index or by a mask"):
+        encode(X, categorical_features=[("b", "y")])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ([True], "boolean mask must have shape"),
+        ([2], "integer indices must be in"),
+        ([-1], "integer indices must be in"),
+        (["c"], "'c' which is not a valid feature name"),
+        ([1.5], "array-like of bool, int or str, got: float"),
+        ("from_dtypes", "'from_dtypes' which is not a valid feature name"),
+        (["a"], "could not convert str to float: 'x'.*categorical_features"),
+        (None, "could not convert str to float: 'x'.*categorical_features"),
+    ],
+)
+def test_bad_categorical_features_are_refused(chosen, message):
+    with pytest.raises(ValueError, match=message):
+        encode(frame_of(a=[1.0, 2.0], b=["x", "y"]), categorical_features=chosen)
+
+
+def test_names_of_categorical_features_need_a_dataframe():
+    with pytest.raises(ValueError, match="without feature names"):
+        encode(np.ones((3, 2)), categorical_features=["a"])
+
+
+def test_sparse_table_has_no_levels():
+    with pytest.raises(ValueError, match="needs a dense table"):
+        encode(sparse.csr_array(np.eye(3)), categorical_features=[0])
+
+
+# ------------------------------------------------------------------ bad tables
+
+
+def test_validation_speaks_for_the_estimator_that_asks():
+    estimator = NimbleStandIn()
+    validate_table(estimator, pd.DataFrame({"a": [1], "b": ["x"]}), reset=True)
+    assert estimator.feature_names_in_.tolist() == ["a", "b"]
+    validate_table(estimator, np.ones((3, 2)), reset=True)
+    assert not hasattr(estimator, "feature_names_in_")
+    with pytest.raises(ValueError, match="X has 1 features, but NimbleStandIn is expecting 2"):
+        validate_table(estimator, np.ones((3, 1)), reset=False)
+
+
+def frame_of(*values, **columns):
+    return pd.DataFrame(columns or {"age": list(values)})
+
+
+DAY = datetime.date(2020, 1, 1)
+
+BAD_WHEN_FITTING = {
+    "infinity": (frame_of(1.0, np.inf), "infinity.*'age'.*by NaN"),
+    "infinity in an array": (np.array([[1.0, 1.0], [1.0, -np.inf]]), "infinity.*'x1'"),
+    "infinity in a sparse matrix": (sparse.csr_array([[np.inf]]), "infinity"),
+    "dates": (frame_of(pd.Timestamp(DAY)), "'age' holds dates.*days since"),
+    "dates of polars": (pl.DataFrame({"age": [DAY]}), "'age' holds dates"),
+    "dates in an array": (np.array([[DAY]], dtype="M8[D]"), "'x0' holds dates"),
+    "dates among objects": (pd.DataFrame({"age": [DAY, None]}, dtype=object), "'age' holds dates"),
+    "durations": (frame_of(pd.Timedelta(1, "D")), "'age' holds dates or times"),
+    "dictionaries": (frame_of({"a": 1}, 2), "'age'.*must be a string or a number, not a dict"),
+    "lists of polars": (pl.DataFrame({"age": [[1], [2]]}), "'age' has dtype List"),
+    "complex numbers": (np.array([[1j]]), "Complex data not supported"),
+    "complex column": (frame_of(1j, 2.0), "'age' has dtype complex128"),
+    "one dimension": ([1.0, 2.0], "Reshape your data"),
+    "three dimensions": (np.ones((2, 2, 2)), "dim 3"),
+    "no rows": (frame_of(age=[]), r"0 sample\(s\)"),
+    "no columns": (pd.DataFrame(index=[0, 1]), r"0 feature\(s\)"),
+    "names of two types": (pd.DataFrame([[1, 2]], columns=["a", 1]), "string names"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WHEN_FITTING)
+def test_bad_table_is_refused_with_a_message_that_helps(case):
+    X, message = BAD_WHEN_FITTING[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        encode(X)
+
+
+BAD_LATER = {
+    "text for numbers": (frame_of(a=["1", "old"], b=["x", "y"]), "'a' should hold.*'old'"),
+    "dates for numbers": (frame_of(a=[pd.Timestamp(DAY)], b=["x"]), "'a' holds dates"),
+    "infinity": (frame_of(a=[np.inf], b=["x"]), "infinity.*'a'"),
+    "lists for levels": (frame_of(a=[1.0], b=[[1]]), "'b'.*must be a string or a number"),
+    "other order": (frame_of(b=["x"], a=[1.0]), "same order"),
+    "missing column": (frame_of(a=[1.0]), "missing:\n- b"),
+    "new column": (frame_of(a=[1.0], b=["x"], c=[1]), "unseen at fit time:\n- c"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LATER)
+def test_table_unlike_the_one_fitted_is_refused(case):
+    X, message = BAD_LATER[case]
+    fitted, owner = frame_of(a=[1.0, 2.0], b=["x", "y"]), NimbleStandIn()
+    table = TableEncoder().fit(validate_table(owner, fitted, reset=True))
+    with pytest.raises((TypeError, ValueError), match=message):
+        table.encode(validate_table(owner, X, reset=False))
+
+
+def test_periods_among_objects_are_refused_as_all_times_are():
+    X = pd.DataFrame({"when": np.array([pd.Period("2024-01"), None], dtype=object)})
+    with pytest.raises(TypeError, match="Column 'when'"):
+        encode(X)
+
+
+def test_a_number_that_signals_is_named():
+    X = pd.DataFrame({"price": np.array([Decimal("1"), Decimal("sNaN")], dtype=object)})
+    with pytest.raises(ValueError, match="Column 'price' should hold numbers"):
+        encode(X)
