@@ -21,22 +21,14 @@ array([[-0.66,  1.  ,  0.  ],
 """
 
 from copy import copy
-from decimal import Decimal
 
 import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import gen_batches
 
-from ._columns import (
-    TIME_TYPES,
-    check_stored,
-    column_names,
-    column_values,
-    gather_numbers,
-    is_missing,
-    level_mask,
-)
+from ._columns import check_stored, column_names, column_values, gather_numbers, level_mask
+from ._levels import Levels
 from ._numbers import Numbers
 
 # Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
@@ -44,9 +36,6 @@ from ._numbers import Numbers
 SPARSE_FAR = 3.0
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
 _SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
-# Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
-# would pull the network as much as others, and be shrunken as little.
-_LEVELS_OF_FULL_HEIGHT = 2
 
 
 class TableEncoder:
@@ -156,7 +145,7 @@ class TableEncoder:
         numbers = gather_numbers(X, self.number_indices_)
         self.numbers_ = Numbers().fit(numbers, weight, most_pieces, y)
         self.levels_ = [
-            _Levels(names[j]).fit(column_values(X, j), weight, self.most_levels)
+            Levels(names[j]).fit(column_values(X, j), weight, self.most_levels)
             for j in self.level_indices_
         ]
         widths = [levels.width for levels in self.levels_]
@@ -349,90 +338,6 @@ class CodedWhenRead:
         return self.table.code(self.numbers.take(rows, axis))
 
 
-class _Levels:
-    """One column of levels: which level, or group of levels, owns which column."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def fit(self, values, weight, max_levels):
-        """Learn from a list of values, of which missing ones may be None, NaN or NA."""
-        codes, distinct, self.times = _factorise(values, self.name)
-        totals = {}
-        for level, total in zip(distinct, np.bincount(codes, weight), strict=True):
-            totals[level] = totals.get(level, 0.0) + total
-        self.has_missing = totals.pop(None, None) is not None
-        # stable: ties stay in order of appearance
-        ordered = sorted(totals, key=totals.get, reverse=True)
-        self.pooled = len(ordered) > max_levels
-        self.kept = ordered[: max_levels - 1] if self.pooled else ordered
-        self.width = len(self.kept) + self.pooled + self.has_missing
-        return self
-
-    def code(self, values):
-        """Return the number of the column that owns each value, -1 if none does."""
-        if self.width == 1:
-            return -1  # one level tells nothing
-        codes, distinct, times = _factorise(values, self.name)
-        self._check_kind(distinct, times)
-        columns = {level: k for k, level in enumerate(self.kept)}
-        columns[None] = self.width - 1 if self.has_missing else -1
-        other = len(self.kept) if self.pooled else -1
-        return np.array([columns.get(level, other) for level in distinct])[codes]
-
-    def _check_kind(self, distinct, times):
-        """Raise if levels are of another kind than when fitted and none is known."""
-        if times != self.times and distinct and not set(distinct) & {*self.kept, None}:
-            raise ValueError(
-                f"Column {self.name!r} holds {distinct[0]!r} for a level, which is unknown as are "
-                "all others; dates and times should be what they were when fitted, or strings as "
-                "they were."
-            )
-        before, now = (
-            {"strings" if isinstance(level, str) else "numbers" for level in {*levels} - {None}}
-            for levels in (self.kept, distinct)
-        )
-        if len(before) == len(now) == 1 and before != now:
-            raise ValueError(
-                f"Column {self.name!r} should hold {before.pop()} for levels, as when fitted, and "
-                f"holds {now.pop()}, none of which is known: convert them."
-            )
-
-    def expand(self, code, out):
-        """Fill the block of a transposed matrix that this column owns."""
-        np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
-        if self.width > _LEVELS_OF_FULL_HEIGHT:
-            out *= self.width**-0.5
-
-
 def _scale_by(scaler, largest):
     """Have a `MaxAbsScaler` divide by these values, where scikit-learn takes the tiny for zero."""
     scaler.max_abs_, scaler.scale_ = largest, np.where(largest > 0.0, largest, 1.0)
-
-
-def _factorise(values, name):
-    """Return codes of the values, the level of each code, None if missing, and if one is a time.
-
-    Bytes count as times: what is known as text of another type may not be what was meant.
-    """
-    code_of = {}
-    try:
-        codes = [code_of.setdefault(value, len(code_of)) for value in values]
-    except TypeError as error:
-        message = f"Column {name!r}: argument must be a string or a number, {error}."
-        raise TypeError(message) from error
-    times = any(isinstance(value, (*TIME_TYPES, bytes)) for value in code_of)
-    return np.array(codes, dtype=np.intp), [_plain(value) for value in code_of], times
-
-
-def _plain(value):
-    """Return a level as an object that any later version can unpickle."""
-    if is_missing(value):
-        return None
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, str):
-        return str.__str__(value)  # what an Enum of strings is equal to
-    if isinstance(value, Decimal):
-        return float(value)
-    return value if type(value) in (str, int, float, bool) else str(value)

@@ -28,7 +28,7 @@ VARIANTS = {
     "without the encoding": {"encoding": "none"},
     "eight pieces of every column": {"_numbers._SHARE_ERROR": 0.0},
     "pieces whatever y says": {"_numbers._MISSED_SHARE": 1.0},
-    "levels of 0 and 1": {"_tables._LEVELS_OF_FULL_HEIGHT": 10**9},
+    "levels of 0 and 1": {"_levels._LEVELS_OF_FULL_HEIGHT": 10**9},
     "a ridge penalty of 1": {"_start.ROWS_PER_COLUMN": 0},
     "one network": {"n_estimators": 1},
     "two networks": {"n_estimators": 2},
