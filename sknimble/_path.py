@@ -124,19 +124,9 @@ def nimble_path(
     X, y, groups = indexable(X, y, groups)
     if sample_weight is not None:
         sample_weight = np.broadcast_to(np.asarray(sample_weight), _num_samples(X))
-    splits = list(check_cv(cv, y, classifier=is_classifier(model)).split(X, y, groups))
-    if not splits:
-        raise ValueError("cv has no folds; a generator has them only once")
-    n = _num_samples(X)
-    trains, tests = zip(
-        *([_positions(part, n) for part in split] for split in splits), strict=True
-    )
-    counts = np.ones(n) if sample_weight is None else sample_weight
-    trains = _among_counted(trains, counts)
-    if not all(map(len, trains)):
-        raise ValueError("cv leaves a fold no row to learn from, or none whose weight is not zero")
-    if not all(counts[test].any() for test in tests):
-        raise ValueError("cv leaves a fold no row to score, or none whose weight is not zero")
+    counts = np.ones(_num_samples(X)) if sample_weight is None else sample_weight
+    splitter = check_cv(cv, y, classifier=is_classifier(model))
+    trains, tests = _split(splitter.split(X, y, groups), counts)
     folds = _Folds(model, *rows, trains)
     penalties = check_penalties(size_penalties, folds)
     fitted = folds.train(penalties, n_networks)
@@ -146,6 +136,21 @@ def nimble_path(
         for row in fitted
     ]
     return NimblePath(penalties, np.array(scores, dtype=float), np.array(sizes))
+
+
+def _split(folds, counts):
+    """Return, fold by fold, the rows to learn from, among those that count, and those to score."""
+    folds = [[_positions(part, len(counts)) for part in fold] for fold in folds]
+    if not folds:
+        raise ValueError("cv has no folds; a generator has them only once")
+    trains, tests = zip(*folds, strict=True)
+    position = np.cumsum(counts != 0) - 1
+    trains = [position[train[counts[train] != 0]] for train in trains]
+    if not all(map(len, trains)):
+        raise ValueError("cv leaves a fold no row to learn from, or none whose weight is not zero")
+    if not all(counts[test].any() for test in tests):
+        raise ValueError("cv leaves a fold no row to score, or none whose weight is not zero")
+    return trains, tests
 
 
 def check_penalties(size_penalties, folds):
@@ -173,13 +178,6 @@ def _positions(rows, n):
     if rows.dtype == bool and len(rows) != n:
         raise ValueError(f"cv has a mask of {len(rows)} rows, but X has {n}")
     return np.flatnonzero(rows) if rows.dtype == bool or not rows.size else rows
-
-
-def _among_counted(trains, counts):
-    """Return training rows as positions among the rows whose weight is not zero."""
-    counted = counts != 0
-    position = np.cumsum(counted) - 1
-    return [position[train[counted[train]]] for train in trains]
 
 
 def _score(scorer, model, test, X, y, sample_weight):
