@@ -35,6 +35,8 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import gen_batches
 
+from ._row_weights import for_penalty
+
 LINEAR_ROUNDS = 12  # ridge regressions that a robust linear start takes
 BLOCK_ROWS = 2**16  # scored at a time, in double precision
 TINY = float(np.finfo(np.float32).eps)
@@ -91,27 +93,10 @@ def linear_loss(loss, X, target, weight):
     float
         0 leaves nothing to explain, 1 is no better than a constant.
     """
-    coef, intercept = loss.fit_linear(X.copy(), target, as_counts(weight))
+    coef, intercept = loss.fit_linear(X.copy(), target, for_penalty(weight))
     raw = X @ coef.T + intercept
     worth = max(baseline_loss(loss, target, weight), loss.least)
     return _mean_loss(loss, raw, target, weight) / worth
-
-
-def as_counts(weight):
-    """Return weights that a ridge penalty can be held against: those of mean below 1 have no unit.
-
-    Parameters
-    ----------
-    weight : ndarray of shape (n,)
-        Whole numbers count rows, and zeros none; others may have any scale.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Positive ones of which are at least 1 on average.
-    """
-    mean = weight[weight > 0].mean()
-    return weight / mean if mean < 1.0 else weight
 
 
 def row_losses(loss, raw, target):

@@ -31,6 +31,7 @@ from ._losses import row_losses
 from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._replay import replay
+from ._row_weights import in_precision_of, moderate, rows_that_count
 from ._size import normalised
 from ._tables import TableEncoder
 
@@ -283,7 +284,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         if not weight.any():
             raise ValueError("all sample weights are zero; at least one weight must be positive")
-        return _rows_that_count(X, y, _moderate(weight))
+        return rows_that_count(X, y, moderate(weight))
 
     def _encode(self, X, y, weight, *, begin, classes=None):
         """Return float matrix, targets and weights; learn how to make them if this begins."""
@@ -295,7 +296,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._loss = (
             self._make_loss(target).fit(target, weight) if begin else self._loss.widen(target)
         )
-        return Z, target, _in_precision_of(Z, weight)
+        return Z, target, in_precision_of(Z, weight)
 
     def _encode_rows(self, X, target, weight, n_learnt):
         """Return float matrix, targets and weights; where few rows are learnt, equal ones merged.
@@ -313,7 +314,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         table = TableEncoder(
             categorical_features=self.categorical_features, encoding=self.encoding
         )
-        table.fit(*_rows_that_count(X, target, weight))
+        table.fit(*rows_that_count(X, target, weight))
         small = X.shape[0] * table.n_features_out_ <= FLOAT64_CELLS
         table.dtype = np.float64 if small and find_device(self.device) == "cpu" else np.float32
         return table
@@ -329,7 +330,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X_val, y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, name="y_val")
         target = self._apply_target(y_val, "y_val")
         Z = encode_early_or_late(self._table, X_val)
-        return Z, target, _in_precision_of(Z, self._reweight(y_val, weight))
+        return Z, target, in_precision_of(Z, self._reweight(y_val, weight))
 
     def _start(
         self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal, caution=1.0
@@ -715,41 +716,6 @@ def check_outputs(y, shape, name):
         raise ValueError(
             f"{name} must have the columns of {first}: shape {expected}, got {y.shape}"
         )
-
-
-def _rows_that_count(X, y, weight):
-    """Drop the rows of weight zero."""
-    if weight.all():
-        return X, y, weight
-    rows = np.flatnonzero(weight)
-    return _safe_indexing(X, rows), y[rows], weight[rows]
-
-
-def _moderate(weight):
-    """Return weights whose sum is a number in any precision, divided by the largest if need be.
-
-    Only then, since against a ridge penalty their scale counts.
-    """
-    if 1e-20 < weight.max() < 1e20:
-        return weight
-    return _none_vanished(weight / weight.max(), weight)
-
-
-def _in_precision_of(Z, weight):
-    """Return weights in the dtype of Z, none that is not zero as zero."""
-    if Z.dtype == np.float64:
-        return weight
-    weight = _moderate(weight)
-    if not any(weight.strides):  # one number for all rows: they stay one
-        return np.broadcast_to(weight[:1].astype(np.float32), weight.shape)
-    return _none_vanished(weight.astype(np.float32), weight)
-
-
-def _none_vanished(new, weight):
-    """Return new weights; those that were positive are at least the least normal number."""
-    least = np.finfo(new.dtype).tiny
-    new[(weight > 0) & (new < least)] = least
-    return new
 
 
 def _report(records, last, *, in_place):

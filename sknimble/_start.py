@@ -9,8 +9,9 @@ import torch
 from ._batches import Rows
 from ._calibration import DOUBT, SMOOTHING, smoothed
 from ._late import LateMatrix, plain, read, thin
-from ._losses import as_counts, baseline_loss, row_losses
+from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
+from ._row_weights import for_penalty
 from ._training import Training
 
 # Bytes that the buffers of all networks together may take at max_size.
@@ -162,7 +163,7 @@ def start_linear(networks, X, target, weight, loss, fold, chosen=None):
     """Start every linear path at the linear model of its rows; equal rows share one fit."""
     for members, rows, own_target in _groups(weight, target, fold, chosen):
         used = thin(X, np.flatnonzero(rows))
-        data = X, own_target, as_counts(rows)
+        data = X, own_target, for_penalty(rows)
         few = len(used) < ROWS_PER_COLUMN * X.shape[1]
         penalty = _best_penalty(loss, data, used) if few else 1.0
         fit = loss.fit_linear(*_read_rows(data, used), penalty)

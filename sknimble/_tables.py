@@ -30,6 +30,7 @@ from sklearn.utils import gen_batches
 from ._columns import check_stored, column_names, column_values, gather_numbers, level_mask
 from ._levels import Levels
 from ._numbers import Numbers
+from ._row_weights import for_quantiles
 
 # Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
 # tiny where a column has but a few numbers.
@@ -120,15 +121,10 @@ class TableEncoder:
         y : ndarray of shape (n_samples, n_outputs), default=None
             Numbers that say which columns should have more pieces.
         weight : ndarray of shape (n_samples,), default=None
-            Positive. Integers are the same as repeating rows, unless all are equal: equal weights
-            are none. Other weights are made 1 on average, unless the least is below 1 and the mean
-            above.
+            Positive. Integers are the same as repeating rows, unless all are equal; for others
+            see `for_quantiles`.
         """
-        weight = None if weight is None or not np.ptp(weight) else weight
-        # Whole weights count rows. Others have no unit, but where much weight and hardly any mix.
-        if weight is not None and (weight % 1.0).any():
-            mean = weight.mean()
-            weight = weight if weight.min() < 1.0 < mean else weight / mean
+        weight = for_quantiles(weight)
         self.n_features_in_ = X.shape[1]
         is_level = level_mask(X, self.categorical_features)
         names = column_names(X)
