@@ -266,16 +266,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return float(min(round(size), self.max_size, target))
         return float(self.initial_size)
 
-    def _check_data(self, X, y, sample_weight, *, reset):
-        """Return the rows to learn from that count, checked, and their weights."""
+    def _check_data(self, X, y, sample_weight, *, reset=False, name="y"):
+        """Return the rows that count, checked, and their weights."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        return self._check_rows(X, y, sample_weight, reset=reset)
-
-    def _check_rows(self, X, y, sample_weight, *, reset=False, name="y"):
-        """Return the rows that count, checked, and their weights."""
         X = validate_table(self, X, reset=reset)
         y = self._check_target(y, name)
         check_consistent_length(X, y)
@@ -327,7 +323,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together")
-        X_val, y_val, weight = self._check_rows(X_val, y_val, sample_weight_val, name="y_val")
+        X_val, y_val, weight = self._check_data(X_val, y_val, sample_weight_val, name="y_val")
         target = self._apply_target(y_val, "y_val")
         Z = encode_early_or_late(self._table, X_val)
         return Z, target, in_precision_of(Z, self._reweight(y_val, weight))
@@ -606,7 +602,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         prediction for 400 neurons. With three, so is the last layer.
         """
         check_is_fitted(self)
-        X, y, weight = self._check_rows(X, y, sample_weight)
+        X, y, weight = self._check_data(X, y, sample_weight)
         target = self._loss.encode(self._apply_target(y))
         Z, weight = encode_early_or_late(self._table, X), self._reweight(y, weight)
         curves = [prefix_losses(n, Z, target, weight, self._loss) for n in self._networks]
