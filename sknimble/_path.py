@@ -267,7 +267,7 @@ class _Folds:
             seeds=np.repeat(np.tile(seeds, n_folds), n_penalties).tolist(), row_seed=row_seed,
             sizes=np.full(n_folds * k * n_penalties, size),
             size_penalty=np.tile(penalties, n_folds * k),
-            batch_size=model._batch_size(used.sum(axis=1).max(), True), max_iter=model.max_iter,
+            batch_size=model._batch_size(used.sum(axis=1).max()), max_iter=model.max_iter,
             anneal=not model.warm_start, finish=False,
         )  # fmt: skip
         history = _train_together(training, model)

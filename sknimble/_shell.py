@@ -11,16 +11,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import (
-    _safe_indexing,
-    check_random_state,
-)
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-)
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from ._callbacks import NOBODY, CallbackSupportMixin
 from ._columns import validate_table
@@ -184,7 +177,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self._loss = loss  # with the range of what has been learnt
             return self
         training = self._start(
-            *rows, validation, begin=begin, hold_out=True, max_iter=max_iter,
+            *rows, validation, begin=begin, whole=True, max_iter=max_iter,
             anneal=not self.warm_start,
         )  # fmt: skip
         self._run(training, X, y, metadata, begin=begin)
@@ -208,7 +201,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
         rows, n_passes, earlier = replay(piece, progress, self._losses_of, self._losses_of_shares)
         training = self._start(
-            *rows, None, begin=begin, hold_out=False, max_iter=n_passes, anneal=False,
+            *rows, None, begin=begin, whole=False, max_iter=n_passes, anneal=False,
             caution=CAUTION if after_fit else 1.0,
         )  # fmt: skip
         metadata = {} if sample_weight is None else {"sample_weight": weight}
@@ -329,9 +322,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return Z, target, in_precision_of(Z, self._reweight(y_val, weight))
 
     def _start(
-        self, Z, target, weight, validation, *, begin, hold_out, max_iter, anneal, caution=1.0
+        self, Z, target, weight, validation, *, begin, whole, max_iter, anneal, caution=1.0
     ):
-        """Return the training of all networks, from the beginning or from where they stand."""
+        """Return the training on a whole table or a piece of one, begun here or gone on with."""
         from ._start import encode_target
 
         k, n = self.n_estimators, len(target)
@@ -342,7 +335,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             self._sizes = np.full(k, self._initial_size(self._loss.n_outputs_, k))
         _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
-        if validation is None and hold_out and self._stops_early(n):
+        if validation is None and whole and self._stops_early(n):
             if not begin:
                 self._check_held_out_of(n)
             held_out = self._hold_out(target)
@@ -358,7 +351,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             Z, encode_target(self._loss, target, Z.dtype),
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
             sizes=self._sizes, size_penalty=self.size_penalty,
-            batch_size=self._batch_size(n, hold_out), max_iter=max_iter, anneal=anneal,
+            batch_size=self._batch_size(n, whole), max_iter=max_iter, anneal=anneal,
             validation=validation, caution=caution, **so_far,
         )  # fmt: skip
 
@@ -404,12 +397,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return n_rows >= EARLY_STOPPING_ROWS
         return self.early_stopping
 
-    def _batch_size(self, n_rows, again):
-        """Return the rows per step: fewer, for more steps, if rows are not seen again."""
+    def _batch_size(self, n_rows, whole=True):
+        """Return the rows per step: fewer, for more steps, where they are not a whole table."""
         if self.batch_size != "auto":
             return min(self.batch_size, n_rows)
         least = min(32, -(-n_rows // 4))
-        return int(np.clip(n_rows // (16 if again else 32), least, 256))
+        return int(np.clip(n_rows // (16 if whole else 32), least, 256))
 
     def _run(self, training, X, y, metadata, *, begin):
         """Train to the end, or to where a callback or Ctrl-C ends it, and publish all at once."""
