@@ -125,7 +125,7 @@ class Training:
             watched, self.batches.n_batches, max_iter, patience, tol, anneal,
             finishes=watched & (len(groups) > 1),
         )  # fmt: skip
-        self.members, self.results, self.before_finish, self.left = np.arange(k), {}, {}, {}
+        self.members, self.results, self.before_finish, self.departed = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
         self.utility = np.zeros(k)
         self.data_loss = np.full(k, np.nan)
@@ -159,7 +159,7 @@ class Training:
         """Return what `resume` goes on from, once all networks have left; None if it cannot."""
         if self.schedule.anneal:
             return None
-        networks = [self.left[member] for member in sorted(self.left)]
+        networks = [self.departed[member] for member in sorted(self.departed)]
         return Progress(networks, self.step, self.rng.get_state())
 
     def resume(self, states, progress, epoch):
@@ -412,7 +412,7 @@ class Training:
             self.linear_losses.pop(member, None)
             self.results[member] = states[member]
             if not self.schedule.anneal:
-                self.left[member] = NetworkProgress(
+                self.departed[member] = NetworkProgress(
                     float(self.networks.size[position]),
                     float(self.networks.average_size[position]), int(self.networks.end[position]),
                     float(self.utility[position]), float(self.data_loss[position]),
