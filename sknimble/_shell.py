@@ -276,7 +276,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return rows_that_count(X, y, moderate(weight))
 
     def _encode(self, X, y, weight, *, begin, classes=None):
-        """Return float matrix, targets and weights; learn how to make them if this begins."""
+        """Return matrix, targets and weights; learn table and loss if this begins, or widen it."""
         target = self._learn_target(y, classes) if begin else self._apply_target(y)
         weight = self._reweight(y, weight)
         if begin:

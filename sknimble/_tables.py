@@ -124,10 +124,8 @@ class TableEncoder:
             Positive. Integers are the same as repeating rows, unless all are equal; for others
             see `for_quantiles`.
         """
-        weight = for_quantiles(weight)
         self.n_features_in_ = X.shape[1]
         is_level = level_mask(X, self.categorical_features)
-        names = column_names(X)
         self.scaler_ = None
         if sparse.issparse(X):
             with np.errstate(**_SUMS_MAY_OVERFLOW):
@@ -135,6 +133,7 @@ class TableEncoder:
             _scale_by(self.scaler_, self.scaler_.max_abs_)
             self.n_features_out_ = self.n_plain_features_ = X.shape[1]
             return self
+        weight, names = for_quantiles(weight), column_names(X)
         self.level_indices_ = np.flatnonzero(is_level)
         self.number_indices_ = np.flatnonzero(~is_level)
         most_pieces = self.most_pieces if self.encoding == "piecewise" else 0
