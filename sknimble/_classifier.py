@@ -30,76 +30,78 @@ def _takes_labelled_pieces(estimator):
 class NimbleClassifier(ClassifierMixin, NimbleBase):
     r"""Neural network classification that chooses its own size.
 
-    X may be a table as it came: numbers, categories, text, booleans and gaps. y holds one label
+    X may be a table as it came: numbers, categories, strings, booleans and missing values. y holds one label
     per row, or is an indicator matrix of several labels per row.
 
     Parameters
     ----------
     class_weight : dict, "balanced" or None, default=None
-        Factor of the weights of the rows of each class, by label; classes not named have 1.
-        "balanced" gives all classes the same weight. With several labels per row the factors
-        of all labels are multiplied.
+        A dict from label to a factor by which the weights of its rows are multiplied; classes not
+        named have 1. "balanced" gives all classes the same total weight. With several labels per
+        row the factors of all labels are multiplied, each by its value, 0 or 1.
     size_penalty : float, default=1e-4
-        Price of one neuron, in normalised loss (see Notes): the least that a neuron must
-        save to stay.
+        Price of one neuron, in normalised loss (see Notes), 0 or more: a neuron is kept if it
+        lowers the loss by that. A higher price gives a smaller network.
     initial_size : float, default=None
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
-        one network, 16 for each of two, 8 of more; times the root of the number of
-        classes, if there are more than two, or of labels per row; or `max_size` or
-        `target_size` if less.
+        Size weight N of each network at the start, in neurons per hidden layer; at most
+        `max_size`. None: 64 for one network, 16 for two, 8 for more, times the square root of the
+        number of classes, if there are more than two, or of labels per row; but at most `max_size`
+        and `target_size`.
     max_size : int, default=512
-        Most neurons per hidden layer. 0 is a linear model of the encoded columns.
+        Most neurons per hidden layer of each network, including those trained beyond N. 0 is a
+        linear model of the encoded columns.
     target_size : float, default=None
-        Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
-        same price.
+        Number of neurons that N is pulled towards, by a size loss of
+        ``size_penalty * (N - target_size)**2``. None: every neuron has the price `size_penalty`.
     n_hidden_layers : {1, 2, 3}, default=2
-        Hidden layers, all with the same number of awake neurons.
+        Number of hidden layers; all have the same number of awake neurons.
     activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
-        Of every hidden neuron. "gelu" is ``z * sigmoid(1.702 * z)``.
+        Activation function of the hidden neurons. "gelu" is ``z * sigmoid(1.702 * z)``.
     n_estimators : int, default=3
-        Networks trained together, each with a size of its own and with other rows held out;
-        their probabilities are averaged, and the mean is sharpened.
+        Networks trained together, each with its own size and its own held-out rows; their
+        probabilities are averaged, and the mean is sharpened (see Notes).
     categorical_features : "from_dtype", array-like of bool, int or str, or None, \
             default="from_dtype"
-        Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
-        category, string, or object that are not all numbers. None: no column.
+        Categorical columns: a mask, indices or names. "from_dtype": columns of dtype category or
+        string, and of dtype object unless all values are numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding of columns with more than 16 distinct numbers,
-        of up to eight pieces, or up to 32 where y asks for them; of fewer numbers, where y asks
-        for it; not to a sparse table.
+        "piecewise" adds to every column with more than 16 distinct numbers its piecewise-linear
+        encoding: up to eight pieces, or up to 32 where fewer cannot follow the means of y. A
+        column of 3 to 16 distinct numbers has pieces only in that case, a sparse table never.
     learning_rate_init : float, default=1e-2
-        Step size of the weights while the network explores; it is annealed to 0 afterwards.
+        Learning rate of the weights, constant at first and then annealed to 0.
     alpha : float, default=0.02
-        Decay of the neurons' weights per step, in units of the step size, decoupled from the
-        gradient. The linear path does not decay.
+        Weight decay of the neurons, decoupled from the gradient: every step shrinks their weights
+        by ``alpha`` times the learning rate, as a share. The linear path does not decay.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" is a sixteenth of the rows (in `partial_fit` half of that), at most
-        256 and at least 32, or a quarter of them if that is less.
+        Rows per step. "auto": a sixteenth of the rows (in `partial_fit` a thirty-second), but at
+        least 32, or a quarter of the rows if that is less, and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
-        Share by which the held-out objective must improve to count as an improvement: of epochs
-        within it of the best, the latest is kept. An anneal of the learning rate that improves
-        it by four times as much is followed by another.
+        Relative improvement of the held-out objective (loss on the held-out rows plus size loss)
+        that counts as one. Of all epochs within `tol` of the best, the latest is kept. An anneal
+        of the learning rate that improves the objective by ``4 * tol`` is followed by another.
     n_iter_no_change : int, default=10
-        Fewest epochs without improvement before the learning rate is annealed, but never fewer
-        than 300 steps, or 0.3 of those made.
+        Epochs without improvement after which the learning rate is annealed, but at least 300
+        steps, and 0.3 of the steps made so far.
     early_stopping : bool or "auto", default="auto"
-        Whether rows are held out that say when to stop and which epoch to keep. "auto": from
-        20 rows on, of which equal ones count once below 100 rows. Explicit validation rows in
-        `fit` take their place. Without any, the last weights count, after 600 steps, two epochs
-        at least and at most `max_iter`; or after `max_iter` epochs with `warm_start`.
+        Whether rows are held out to say when to stop and which epoch to keep. "auto": from 20 rows
+        on (below 100 rows, equal ones count once). Rows passed as `X_val` to `fit` take their
+        place. Without any such rows, training takes 600 steps, but at least two epochs and at
+        most `max_iter`, or with `warm_start` all `max_iter` epochs, and the last weights are kept.
     validation_fraction : float, default=0.15
-        Share of the rows held out, between 0 and 1, of each class. Several networks hold out one
-        of ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half; above
-        0.5 a random part each.
+        Share of the rows of each class held out, between 0 and 1. Several networks hold out one
+        of ``round(1 / validation_fraction)`` folds each, so that 0.15 is a seventh of the rows and
+        0.4 a half; above 0.5 each holds out a random part.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all. So that
-        it can, the learning rate is not annealed.
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs of all calls
+        together. To make that possible the learning rate is not annealed.
     device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
-        Where to train. Prediction needs neither the device nor PyTorch.
+        Where to train; "auto" takes an accelerator if there is one. Prediction needs neither the
+        device nor PyTorch.
     random_state : int, RandomState instance or None, default=None
-        Draws initial weights, held-out rows and the order of rows.
+        Seed or generator of initial weights, held-out rows and the order of rows.
     verbose : int, default=0
         1 writes a line per epoch, 2 one line that is overwritten.
 
@@ -108,22 +110,22 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     classes_ : ndarray of shape (n_classes,)
         Labels, sorted; with several labels per row, the numbers of the columns of y.
     size_weight_ : float
-        The size weight N, averaged over the latest steps as the weights are; the sum over the
+        The size weight N, averaged over the latest steps as the weights are; summed over the
         networks.
     n_hidden_ : int
-        Neurons per hidden layer: N rounded, the sum over the networks.
+        Neurons per hidden layer: N rounded, summed over the networks.
     n_parameters_ : int
-        Weights and biases that predict.
+        Weights and biases used in prediction, summed over the networks.
     history_ : list of Epoch
-        A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
+        One record per epoch and network; ``pandas.DataFrame(model.history_)`` makes a table.
     loss_curve_ : list of float
-        Objective as last measured in each epoch, on a batch; the mean over the networks.
+        Objective on the last batch measured in each epoch; the mean over the networks.
     n_iter_ : int
-        Epochs run.
+        Epochs run, by the network that trained longest.
     estimators_ : list of fitted estimators
         Each network as an estimator of its own.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
         Names of the columns of X, if they are strings.
 
@@ -142,19 +144,21 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
                   + \mathrm{size\_penalty} \cdot N
 
-    in the weights w and in N. L(w, s), the normalised loss, is the square root of the loss with
-    the first s neurons awake, divided by that of the best constant prediction: a price means
-    the same whatever the loss, its units and the number of rows. W is a window of a quarter of
-    N and some neurons more. With `target_size` the price is
+    in the weights w and in N. L(w, s), the normalised loss, is the square root of a ratio: the
+    loss with the first s neurons awake over that of the best constant prediction. So a price means
+    the same whatever the loss, its units and the number of rows. W, the window, is a quarter of N
+    and at least four neurons. With `target_size` the last term is
     ``size_penalty * (N - target_size)**2``.
 
-    The loss is cross-entropy, of a logit for two classes, of a softmax for more, and the mean over
-    labels of that of their logits for several labels per row. The best constant prediction is
-    counted as at least 0.001 nats, as if the rarest class had one row in ten thousand. Labels are
-    smoothed, mixed with 0.005 of the shares of the classes, those of n rows that judge with
-    0.1 / (n + 2); of such labels the loss is the Kullback-Leibler divergence. Held-out rows judge
-    a network at its best temperature, and it predicts with that. The mean of K networks that rows
-    have judged is less sure than it could be: its logits are multiplied by 1 + 0.15 (1 - 1 / K).
+    The loss is cross-entropy: of one logit for two classes, of a softmax for more, and for several
+    labels per row the mean over the labels' logits. The loss of the best constant prediction
+    counts as at least 0.001 nats, as if the rarest class had one row in ten thousand. Labels are
+    smoothed: mixed with the shares of the classes, which have a weight of 0.005 in training and
+    of 0.1 / (n + 2) on n held-out rows. The loss for such labels is the Kullback-Leibler
+    divergence. The loss on held-out rows is measured at the temperature that is best for them,
+    and the network predicts at that temperature. The mean of K networks is underconfident: if all
+    had held-out rows, its logits are moved away from those of the shares of the classes, by a
+    factor of 1 + 0.15 (1 - 1 / K).
 
     References
     ----------
@@ -275,21 +279,21 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Learn from a piece of a table that is too large or never ends.
+        """Learn from a chunk of a table that does not fit in memory, or never ends.
 
         Scales, categories and the linear start come from the rows of the first call, or of
-        `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
-        fourth root of the steps. In the first 20,000 steps a piece is learnt together with up to
-        fifteen earlier rows for each of its own, a sample that stays in memory, and gone through
-        the more often the better it was predicted before: each time is an epoch.
+        `fit`; N goes on changing. Nothing is held out, and the learning rate falls as one over the
+        fourth root of the steps. In the first 20,000 steps a chunk is learned together with up to
+        fifteen earlier rows for each of its own, from a sample that stays in memory. There are
+        more passes over the rows the better the chunk was predicted before; each is an epoch.
 
         Parameters
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come. Needed in the first call; not used if y is an
-            indicator.
+            All classes that may occur in any call. Needed in the first call; not used if y is an
+            indicator matrix.
         sample_weight : array-like of shape (n_samples,), default=None
             Relative to the other rows of this call.
 
@@ -300,9 +304,11 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Raises
         ------
         ValueError
-            If data or parameters make no sense or have changed, or the loss is not finite.
+            If data or parameters are invalid, if a parameter that must stay has changed, or if the
+            loss is not finite.
         TypeError
-            If a column or y holds what is neither numbers nor labels of one type.
+            If a column holds neither numbers nor categories, as dates do, or y neither numbers
+            nor labels of one type.
         """
         several, begun = np.ndim(y) == 2 and np.shape(y)[1] > 1, self.__sklearn_is_fitted__()
         if several:
@@ -356,14 +362,14 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`, rows of sum 1. For several labels per row,
-            (n_samples, n_labels): the probability of 1 for every label.
+            Columns in the order of `classes_`; every row sums to 1. For several labels per row, of
+            shape (n_samples, n_labels): the probability of 1 for every label.
         """
         logits = self._logits_of_all(X)
         return self._loss.decode(logits)
 
     def predict_log_proba(self, X):
-        """Return the logarithm of `predict_proba`, a number even where that rounds to 0."""
+        """Return the logarithm of `predict_proba`, finite even where that rounds to 0."""
         logits = self._logits_of_all(X)
         return logits if self._loss.link == "softmax" else log_expit(logits)
 
@@ -418,7 +424,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_labels)
-            The most probable class of every row; for several labels, 1 where it is more
+            The most probable class of every row; for several labels per row, 1 where that is more
             probable than 0.
         """
         P = self.predict_proba(X)

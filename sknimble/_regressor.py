@@ -26,100 +26,104 @@ NOISE_ROWS = 2**14  # held out by a network, that tell the noise of y
 class NimbleRegressor(RegressorMixin, NimbleBase):
     r"""Neural network regression that chooses its own size.
 
-    X may be a table as it came: numbers, categories, text, booleans and gaps.
+    X may be a table as it came: numbers, categories, strings, booleans and missing values.
 
     Parameters
     ----------
     loss : {"squared_error", "absolute_error", "huber", "poisson", "gamma", "quantile"}, \
             default="squared_error"
-        What is minimised: see Notes. "poisson" needs y >= 0, "gamma" y > 0, and both predict
-        the exponential of the network's output.
+        The loss that is minimised: see Notes. "poisson" needs y >= 0, "gamma" y > 0, and both
+        predict the exponential of the network's output.
     quantile : float or list of float, default=0.5
-        Levels between 0 and 1 that ``loss="quantile"`` predicts: one number for every output,
-        or a list for one output, which makes one column per level. The columns never cross.
+        Quantiles, between 0 and 1, that ``loss="quantile"`` predicts: one number for every output,
+        or a list for a single output, which makes one column per quantile. Columns never cross.
     size_penalty : float, default=1e-4
-        Price of one neuron, in normalised loss (see Notes): with 1e-3 a regressor keeps a
-        neuron that lowers the RMSE by a thousandth of the spread of y.
+        Price of one neuron, in normalised loss (see Notes), 0 or more. With 1e-3 and the squared
+        error a neuron is kept if it lowers the RMSE by a thousandth of the standard deviation of
+        y. A higher price gives a smaller network.
     initial_size : float, default=None
-        Size weight N at the start, in neurons per hidden layer; at most `max_size`. None: 64 for
-        one network, 16 for each of two, 8 of more; times the root of the number of outputs,
-        quantiles included; or `max_size` or `target_size` if less.
+        Size weight N of each network at the start, in neurons per hidden layer; at most
+        `max_size`. None: 64 for one network, 16 for two, 8 for more, times the square root of the
+        number of outputs, quantiles included; but at most `max_size` and `target_size`.
     max_size : int, default=512
-        Most neurons per hidden layer. 0 is a linear model of the encoded columns.
+        Most neurons per hidden layer of each network, including those trained beyond N. 0 is a
+        linear model of the encoded columns.
     target_size : float, default=None
-        Size that a quadratic price pulls N towards, in neurons. None: each neuron has the
-        same price.
+        Number of neurons that N is pulled towards, by a size loss of
+        ``size_penalty * (N - target_size)**2``. None: every neuron has the price `size_penalty`.
     n_hidden_layers : {1, 2, 3}, default=2
-        Hidden layers, all with the same number of awake neurons.
+        Number of hidden layers; all have the same number of awake neurons.
     activation : {"relu", "tanh", "silu", "gelu"}, default="silu"
-        Of every hidden neuron. "gelu" is ``z * sigmoid(1.702 * z)``.
+        Activation function of the hidden neurons. "gelu" is ``z * sigmoid(1.702 * z)``.
     n_estimators : int, default=3
-        Networks trained together, each with a size of its own and with other rows held out;
-        their predictions are averaged.
+        Networks trained together, each with its own size and its own held-out rows; their
+        predictions are averaged.
     categorical_features : "from_dtype", array-like of bool, int or str, or None, \
             default="from_dtype"
-        Columns that hold levels: a mask, indices or names. "from_dtype": those of dtype
-        category, string, or object that are not all numbers. None: no column.
+        Categorical columns: a mask, indices or names. "from_dtype": columns of dtype category or
+        string, and of dtype object unless all values are numbers. None: no column.
     encoding : {"none", "piecewise"}, default="piecewise"
-        "piecewise" adds a piecewise-linear encoding of columns with more than 16 distinct numbers,
-        of up to eight pieces, or up to 32 where y asks for them; of fewer numbers, where y asks
-        for it; not to a sparse table.
+        "piecewise" adds to every column with more than 16 distinct numbers its piecewise-linear
+        encoding: up to eight pieces, or up to 32 where fewer cannot follow the means of y. A
+        column of 3 to 16 distinct numbers has pieces only in that case, a sparse table never.
     learning_rate_init : float, default=1e-2
-        Step size of the weights while the network explores; it is annealed to 0 afterwards.
+        Learning rate of the weights, constant at first and then annealed to 0.
     alpha : float, default=0.02
-        Decay of the neurons' weights per step, in units of the step size, decoupled from the
-        gradient. The linear path does not decay.
+        Weight decay of the neurons, decoupled from the gradient: every step shrinks their weights
+        by ``alpha`` times the learning rate, as a share. The linear path does not decay.
     batch_size : int or "auto", default="auto"
-        Rows per step. "auto" is a sixteenth of the rows (in `partial_fit` half of that), at most
-        256 and at least 32, or a quarter of them if that is less.
+        Rows per step. "auto": a sixteenth of the rows (in `partial_fit` a thirty-second), but at
+        least 32, or a quarter of the rows if that is less, and at most 256.
     max_iter : int, default=1000
         Most epochs, that is passes over the training rows.
     tol : float, default=5e-3
-        Share by which the held-out objective must improve to count as an improvement: of epochs
-        within it of the best, the latest is kept. An anneal of the learning rate that improves
-        it by four times as much is followed by another.
+        Relative improvement of the held-out objective (loss on the held-out rows plus size loss)
+        that counts as one. Of all epochs within `tol` of the best, the latest is kept. An anneal
+        of the learning rate that improves the objective by ``4 * tol`` is followed by another.
     n_iter_no_change : int, default=10
-        Fewest epochs without improvement before the learning rate is annealed, but never fewer
-        than 300 steps, or 0.3 of those made.
+        Epochs without improvement after which the learning rate is annealed, but at least 300
+        steps, and 0.3 of the steps made so far.
     early_stopping : bool or "auto", default="auto"
-        Whether rows are held out that say when to stop and which epoch to keep. "auto": from
-        20 rows on, of which equal ones count once below 100 rows; in the end, but for quantiles,
-        networks learn from them too. Explicit validation rows in `fit` take their place, to judge
-        only. Without any, the last weights count, after 600 steps, two epochs at least and at most
-        `max_iter`; or after `max_iter` epochs with `warm_start`.
+        Whether rows are held out to say when to stop and which epoch to keep. "auto": from 20 rows
+        on (below 100 rows, equal ones count once). In the end networks learn from these rows too,
+        except for quantiles and with `warm_start`. Rows passed as `X_val` to `fit` take their
+        place, and are never learned from. Without any such rows, training takes 600 steps, but
+        at least two epochs and at most `max_iter`, or with `warm_start` all `max_iter` epochs, and
+        the last weights are kept.
     validation_fraction : float, default=0.15
         Share of the rows held out, between 0 and 1. Several networks hold out one of
-        ``round(1 / validation_fraction)`` folds each: of 0.15 a seventh, of 0.4 a half; above 0.5
-        a random part each.
+        ``round(1 / validation_fraction)`` folds each, so that 0.15 is a seventh of the rows and
+        0.4 a half; above 0.5 each holds out a random part.
     warm_start : bool, default=False
-        Whether `fit` goes on where the last call ended, up to `max_iter` epochs in all. So that
-        it can, the learning rate is not annealed.
+        Whether `fit` goes on where the last call ended, up to `max_iter` epochs of all calls
+        together. To make that possible the learning rate is not annealed.
     device : {"cpu", "cuda", "mps", "auto"}, default="cpu"
-        Where to train. Prediction needs neither the device nor PyTorch.
+        Where to train; "auto" takes an accelerator if there is one. Prediction needs neither the
+        device nor PyTorch.
     random_state : int, RandomState instance or None, default=None
-        Draws initial weights, held-out rows and the order of rows.
+        Seed or generator of initial weights, held-out rows and the order of rows.
     verbose : int, default=0
         1 writes a line per epoch, 2 one line that is overwritten.
 
     Attributes
     ----------
     size_weight_ : float
-        The size weight N, averaged over the latest steps as the weights are; the sum over the
+        The size weight N, averaged over the latest steps as the weights are; summed over the
         networks.
     n_hidden_ : int
-        Neurons per hidden layer: N rounded, the sum over the networks.
+        Neurons per hidden layer: N rounded, summed over the networks.
     n_parameters_ : int
-        Weights and biases that predict.
+        Weights and biases used in prediction, summed over the networks.
     history_ : list of Epoch
-        A record per epoch and network; ``pandas.DataFrame(model.history_)`` is the table.
+        One record per epoch and network; ``pandas.DataFrame(model.history_)`` makes a table.
     loss_curve_ : list of float
-        Objective as last measured in each epoch, on a batch; the mean over the networks.
+        Objective on the last batch measured in each epoch; the mean over the networks.
     n_iter_ : int
-        Epochs run.
+        Epochs run, by the network that trained longest.
     estimators_ : list of fitted estimators
         Each network as an estimator of its own.
     n_features_in_ : int
-        Columns of X.
+        Number of columns of X.
     feature_names_in_ : ndarray of str, shape (n_features_in_,)
         Names of the columns of X, if they are strings.
 
@@ -138,10 +142,10 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         J(w, N) = \frac{1}{W} \int_N^{N + W} L(w, s) \, ds
                   + \mathrm{size\_penalty} \cdot N
 
-    in the weights w and in N. L(w, s), the normalised loss, is the square root of the loss with
-    the first s neurons awake, divided by that of the best constant prediction: a price means
-    the same whatever the loss, its units and the number of rows. W is a window of a quarter of
-    N and some neurons more. With `target_size` the price is
+    in the weights w and in N. L(w, s), the normalised loss, is the square root of a ratio: the
+    loss with the first s neurons awake over that of the best constant prediction. So a price means
+    the same whatever the loss, its units and the number of rows. W, the window, is a quarter of N
+    and at least four neurons. With `target_size` the last term is
     ``size_penalty * (N - target_size)**2``.
 
     With the error e in units of the target's scale, m the prediction and t the target, the loss
@@ -156,12 +160,13 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     "gamma"            log(m / t) + t / m - 1, half the gamma deviance
     ================== ===========================================================================
 
-    with e the target minus the prediction, and the mean over outputs. A robust scale is 1.48 times
-    the median distance from the median, among values that differ from it. Of the losses that use
-    it, targets beyond a hundred scales count as that far if they are few, a tenth of the rows for
-    a median, and make up nine tenths of what a constant loses. Predictions lie within the range
-    of the training target, and are float64 in its units. Those of "poisson" and "gamma" are never
-    0, but at least a millionth of the mean.
+    with e the target minus the prediction, and the mean over outputs. The robust scale, of the
+    losses "absolute_error", "huber" and "quantile", is 1.48 times the median distance from the
+    median, among values that differ from it. In these losses targets farther than a hundred
+    scales are moved to that distance, if they are few (for a median, at most a tenth of the rows)
+    and make up more than nine tenths of the loss of the best constant. Predictions are float64 in
+    the units of y, within the range of the training target; those of "poisson" and "gamma" are
+    also at least a millionth of its mean.
 
     References
     ----------
@@ -184,7 +189,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     >>> bool((low <= high).all())
     True
 
-    Validation rows are prepared by a pipeline if it is told so:
+    A pipeline transforms validation rows too, if asked to:
 
     >>> import sklearn
     >>> from sklearn.pipeline import Pipeline
@@ -257,13 +262,13 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
-        """Learn from a piece of a table that is too large or never ends.
+        """Learn from a chunk of a table that does not fit in memory, or never ends.
 
         Scales, categories and the linear start come from the rows of the first call, or of
-        `fit`; the size goes on evolving. Nothing is held out, and the learning rate falls as the
-        fourth root of the steps. In the first 20,000 steps a piece is learnt together with up to
-        fifteen earlier rows for each of its own, a sample that stays in memory, and gone through
-        the more often the better it was predicted before: each time is an epoch.
+        `fit`; N goes on changing. Nothing is held out, and the learning rate falls as one over the
+        fourth root of the steps. In the first 20,000 steps a chunk is learned together with up to
+        fifteen earlier rows for each of its own, from a sample that stays in memory. There are
+        more passes over the rows the better the chunk was predicted before; each is an epoch.
 
         Parameters
         ----------
@@ -279,9 +284,11 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Raises
         ------
         ValueError
-            If data or parameters make no sense or have changed, or the loss is not finite.
+            If data or parameters are invalid, if a parameter that must stay has changed, or if the
+            loss is not finite.
         TypeError
-            If a column or y holds what is neither numbers nor labels of one type.
+            If a column holds neither numbers nor categories, as dates do, or y neither numbers
+            nor labels of one type.
         """
         return self._partial_fit(X, y, None, sample_weight)
 
@@ -338,7 +345,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         return_std : bool, default=False
-            Return also how far y may be from its prediction.
+            Whether to return also the standard deviation of y around its prediction.
 
         Returns
         -------
@@ -346,17 +353,16 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
             In the units of y. With a list of quantiles: (n_samples, n_quantiles), columns in
             the order of the list, never crossing.
         std : ndarray of float64, shaped as ``y``
-            Standard deviation of y, in the units of y. Only with ``return_std``. Its square is
-            the variance of the networks' predictions plus that of the noise of y, which `fit`
-            learns from the rows held out as a function of the prediction, and `partial_fit` leaves
-            as it is; where none were, quantiles are predicted, or the networks `resized`, the
-            noise is not in it.
+            Standard deviation of y, in its units; only with ``return_std=True``. Its square is
+            the variance of the networks' predictions plus the variance of the noise of y, as a
+            function of the prediction. `fit` learns the noise from the held-out rows, and
+            `partial_fit` leaves it as it is. The noise is missing if no rows were held out, if
+            quantiles are predicted, and in `resized` copies.
 
         Raises
         ------
         ValueError
-            If a single network with no rows held out, of quantiles, or `resized`, is asked for a
-            standard deviation.
+            If ``return_std=True``, the noise is missing, and there is only one network.
         """
         if not return_std:
             y = self._predict(X, self._decoded_mean)
@@ -392,7 +398,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         return not (self._shape or self._has_quantiles())
 
     def score(self, X, y, sample_weight=None):
-        """Return R2, whatever the loss; with a list of quantiles, their mean pinball D2.
+        """Return R2, whatever the loss; with a list of quantiles, the mean of their pinball D2.
 
         Parameters
         ----------
@@ -403,7 +409,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Returns
         -------
         float
-            At most 1. 0 is as good as the best constant: the mean, or the quantile.
+            At most 1; 0 is as good as the best constant prediction, the mean or the quantile of y.
         """
         check_is_fitted(self)
         if not self._has_quantiles():

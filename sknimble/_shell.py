@@ -145,14 +145,16 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
-            The table as it came: numbers, levels, gaps.
+            The table as it came: numbers, categories and missing values. Sparse matrices must hold
+            finite numbers.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            A row of weight two counts as two rows, one of weight zero as absent. Weights below 1
-            on average have no unit.
+            A row of weight two counts as two rows, one of weight zero as absent. If the mean
+            weight is below 1, only the ratios of weights matter.
         X_val, y_val, sample_weight_val : default=None
-            Rows that judge when to stop and which size to keep, instead of a part of X.
+            Rows, like X, y and sample_weight, that say when to stop and which epoch to keep,
+            instead of a held-out part of X. `X_val` and `y_val` must be given together.
 
         Returns
         -------
@@ -161,9 +163,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            If data or parameters make no sense, or the loss stops being finite.
+            If data or parameters are invalid, or the loss is no longer finite.
         TypeError
-            If a column or y holds what is neither numbers nor labels of one type.
+            If a column holds neither numbers nor categories, as dates do, or y neither numbers
+            nor labels of one type.
         """
         begin = not (self.warm_start and self._is_begun())
         self._check_sizes(begin)
@@ -522,7 +525,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def estimators_(self):
         """Each network as a fitted estimator of its own, a list.
 
-        The ``return_std`` of one is the noise of y alone: how far networks are apart is not in it.
+        The ``return_std`` of one is the noise of y alone: a single network has no variance.
         """
         check_is_fitted(self)
         found = []
@@ -536,31 +539,30 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return found
 
     def resized(self, n_hidden):
-        """Return a fitted estimator of the first neurons of every network.
+        """Return a fitted copy with the first neurons of every network.
 
-        Neurons are ordered, so any number of the first ones is a network that works.
+        Neurons are ordered, so the first n of them, for any n, are a network that works.
 
         Parameters
         ----------
         n_hidden : int
-            Neurons per hidden layer, from 0, the linear path alone, to those of the largest
-            network.
-            Smaller networks stay as they are.
+            Neurons per hidden layer of each network, from 0 (the linear path alone) to the number
+            in the largest network. Networks with fewer stay as they are.
 
         Returns
         -------
         NimbleRegressor or NimbleClassifier
-            A copy; this estimator stays as it is. The noise of y, which networks of other sizes
-            would not have left, is not in its ``return_std``.
+            A copy; this estimator does not change. The ``return_std`` of the copy lacks the noise
+            of y, which was learned for the original sizes.
 
         Raises
         ------
         ValueError
-            If there are not so many neurons.
+            If `n_hidden` is no integer, negative, or larger than the largest network.
 
         See Also
         --------
-        prefix_losses : What every such network loses.
+        prefix_losses : The normalised loss of every such copy.
         """
         check_is_fitted(self)
         largest = max(network.n_hidden for network in self._networks)
@@ -570,29 +572,29 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return self._with(networks, np.minimum(self._sizes, n_hidden), _noise=None)
 
     def prefix_losses(self, X, y, sample_weight=None):
-        """Return what the first n neurons alone would lose, for every n, from one pass.
+        """Return the normalised loss with the first n neurons alone, for every n, in one pass.
 
         Parameters
         ----------
         X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
-            Rows that did not train the networks, to see how many neurons were worth it.
+            Rows that the networks have not learned from, to see how many neurons are worth it.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         ndarray of shape (1 + neurons of the largest network,)
-            Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: the best
-            constant scores about 1. Of several networks it is the mean of their losses, not the
-            loss of their mean. Labels are as given, those of
-            `history_` are smoothed; predictions are not kept in the range of y.
+            Entry n is the normalised loss of `resized(n)`, in the unit of `history_`: a constant
+            prediction has about 1. Of several networks it is the mean of their losses, not the
+            loss of their mean. Labels are not smoothed, as they are in `history_`, and
+            predictions are not clipped to the range of y.
 
         Notes
         -----
         With one or two hidden layers each neuron is added to what those before it made, so all
-        sizes together take the products of one prediction; but with two the activations of the
-        second layer are computed anew for every size, which takes sixty times as long as a
-        prediction for 400 neurons. With three, so is the last layer.
+        sizes together take the matrix products of one prediction. But with two layers the
+        activations of the second are computed anew for every size: for 400 neurons this takes
+        sixty times as long as a prediction. With three, the last layer is computed anew too.
         """
         check_is_fitted(self)
         X, y, weight = self._check_data(X, y, sample_weight)
@@ -621,7 +623,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         torch.nn.Module
             Takes a float tensor of shape (n_samples, n_features), the matrix that `predict`
             takes, and returns what `predict` returns, or `predict_proba` for a classifier. Its
-            weights can be trained; ``raw(X)`` are the networks' outputs before units and means.
+            weights can be trained; ``raw(X)``, of shape (n_networks, n_samples, n_outputs), are
+            the outputs of each network before they are clipped, averaged and put in units.
 
         Raises
         ------
@@ -642,9 +645,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         path : str or path-like
+            Where the file is written.
         dtype : {numpy.float64, numpy.float32}, default=numpy.float64
-            Of all numbers in the file. Single precision is for runtimes without the double, and
-            for inputs that are not large compared with their spread.
+            Type of all numbers in the file. Use float32 if a runtime has no float64; it is
+            inaccurate for inputs that are large compared with their spread.
 
         Raises
         ------
