@@ -58,7 +58,7 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y, sample_weight=None, *, groups=None):
-        """Choose the price by cross-validation, and fit all rows with it.
+        """Choose the price by cross-validation, and fit an estimator with it to all rows.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
         Raises
         ------
         ValueError
-            As `nimble_path` and the estimator do.
+            If data or parameters are invalid, as in `nimble_path` and in `fit` of the estimator.
         """
         estimator = clone(self._prototype())
         if isinstance(self.random_state, np.random.RandomState):  # which clones would repeat
@@ -133,23 +133,23 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
     Parameters
     ----------
     estimator : NimbleRegressor, default=None
-        All other parameters; its own ``size_penalty`` is not used. None is
+        Estimator with all other parameters; its own ``size_penalty`` is not used. None is
         ``NimbleRegressor()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
-        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        hardly a neuron pays, and ends at a thousandth of that; None for 8.
+        Values of ``size_penalty`` to try, 0 or more. An int asks for a geometric grid of that many
+        prices, from one at which hardly a neuron is kept down to a thousandth of it. None: 8.
     cv : int, splitter or iterable, default=5
-        As scikit-learn's.
+        As scikit-learn's: an int is a number of folds.
     scoring : str or callable, default=None
-        A scikit-learn scorer; None is the estimator's own ``score``. Networks of the path do not
-        know the noise of y, for scorers that ask for ``return_std``.
+        A scikit-learn scorer; None is the estimator's own ``score``. For scorers that use
+        ``return_std``: networks of the path do not know the noise of y.
     selection : {"best", "one_se"}, default="best"
-        The price of the best mean score, or the highest whose mean score is within one standard
-        error of it.
+        Which price to choose: the one with the best mean score, or the highest one whose mean
+        score is within one standard error of the best.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
-        tell prices apart. As many as the estimator has are scored as it would be before it
-        finishes on the rows that judged it.
+        compare prices. With ``n_estimators`` of them, the ensemble is scored as it will be fitted
+        in the end, except that networks do not learn from their own held-out rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the path and of the final fit; None leaves it to ``estimator``.
 
@@ -160,17 +160,17 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
     size_penalty_ : float
         The chosen price.
     size_penalties_ : ndarray of shape (n_penalties,)
-        The prices, highest first.
+        The prices tried, highest first.
     scores_path_ : ndarray of shape (n_penalties, n_folds)
-        Scores on the rows that each fold leaves out.
+        Scores on the rows that each fold leaves out; higher is better.
     size_path_ : ndarray of shape (n_penalties, n_folds)
-        Size weights N of the networks of the path.
+        Size weights N, summed over the networks of a fold and price.
     size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
         Those of ``estimator_``.
 
     See Also
     --------
-    nimble_path : The scores alone.
+    nimble_path : The cross-validation alone.
 
     Examples
     --------
@@ -203,22 +203,22 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
     Parameters
     ----------
     estimator : NimbleClassifier, default=None
-        All other parameters; its own ``size_penalty`` is not used. None is
+        Estimator with all other parameters; its own ``size_penalty`` is not used. None is
         ``NimbleClassifier()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
-        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        hardly a neuron pays, and ends at a thousandth of that; None for 8.
+        Values of ``size_penalty`` to try, 0 or more. An int asks for a geometric grid of that many
+        prices, from one at which hardly a neuron is kept down to a thousandth of it. None: 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's; an int is a number of stratified folds.
     scoring : str or callable, default=None
         A scikit-learn scorer; None is accuracy.
     selection : {"best", "one_se"}, default="best"
-        The price of the best mean score, or the highest whose mean score is within one standard
-        error of it.
+        Which price to choose: the one with the best mean score, or the highest one whose mean
+        score is within one standard error of the best.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
-        tell prices apart. As many as the estimator has are scored as it would be before it
-        finishes on the rows that judged it.
+        compare prices. With ``n_estimators`` of them, the ensemble is scored as it will be fitted
+        in the end, except that networks do not learn from their own held-out rows.
     random_state : int, RandomState instance or None, default=None
         Seed of the path and of the final fit; None leaves it to ``estimator``.
 
@@ -231,17 +231,17 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
     size_penalty_ : float
         The chosen price.
     size_penalties_ : ndarray of shape (n_penalties,)
-        The prices, highest first.
+        The prices tried, highest first.
     scores_path_ : ndarray of shape (n_penalties, n_folds)
-        Scores on the rows that each fold leaves out.
+        Scores on the rows that each fold leaves out; higher is better.
     size_path_ : ndarray of shape (n_penalties, n_folds)
-        Size weights N of the networks of the path.
+        Size weights N, summed over the networks of a fold and price.
     size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
         Those of ``estimator_``.
 
     See Also
     --------
-    nimble_path : The scores alone.
+    nimble_path : The cross-validation alone.
 
     Examples
     --------

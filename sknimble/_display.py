@@ -8,9 +8,9 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class SizeHistoryDisplay:
-    """N and the losses over a training.
+    """Plot of the size weight N and of the losses over the epochs of a training.
 
-    `from_estimator` makes one; the parameters of the class are stored as attributes.
+    Make one with `from_estimator`, which also draws it. It needs matplotlib.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SizeHistoryDisplay:
         Parameters
         ----------
         fitted : NimbleRegressor or NimbleClassifier
-            Or whatever else has a ``history_``.
+            Or any other fitted estimator with a ``history_``.
         ax : matplotlib Axes, pair of Axes or None, default=None
             As in `plot`.
 
@@ -57,17 +57,23 @@ class SizeHistoryDisplay:
         return cls(fitted.history_).plot(ax=ax)
 
     def plot(self, ax=None):
-        """Draw.
+        """Draw N above and the losses below, one line per network.
 
         Parameters
         ----------
         ax : matplotlib Axes, pair of Axes or None, default=None
-            A pair is drawn in, one Axes is divided in two, None makes a figure.
+            Where to draw: a pair is used as it is, one Axes is divided in two, and None makes a
+            new figure.
 
         Returns
         -------
         SizeHistoryDisplay
-            Itself.
+            This display.
+
+        Raises
+        ------
+        ValueError
+            If `ax` holds more than two Axes.
         """
         self.ax_ = _two_axes(ax)
         self.figure_ = self.ax_[0].figure

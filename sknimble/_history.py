@@ -15,9 +15,9 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one pass over the training rows ended with.
+    """Record of one network at the end of one epoch, a pass over the training rows.
 
-    ``pandas.DataFrame(history)`` of a list of these is the table, one column per attribute.
+    ``pandas.DataFrame(history)`` makes a table of a list of these, one column per attribute.
 
     Attributes
     ----------
@@ -27,25 +27,26 @@ class Epoch:
         The objective: ``data_loss + size_loss``.
     data_loss : float
         Normalised loss of the training batch that was measured last, with N neurons awake: the
-        root of its share of a constant prediction's loss, which scores about 1. Of a squared
-        error the nRMSE. Noisy, where a batch is not all rows. A classifier's losses, this and the
-        others, are of smoothed labels.
+        square root of its loss divided by that of the best constant prediction. A constant has
+        about 1; for the squared error it is the nRMSE. It is noisy, because a batch holds few of
+        the rows. All losses of a classifier are those of smoothed labels.
     size_loss : float
-        What the size costs, in the same unit.
+        Size loss, in the same unit: by default ``size_penalty * size``.
     validation_loss : float
-        Normalised loss on the held-out rows, of averaged weights and as many neurons as the
-        average of N, of a classifier at its best sharpness; nan when there are none, or no longer
-        because the network learns from them too.
+        Normalised loss on the held-out rows, with the running averages of the weights and of N
+        (rounded), and for a classifier with the best factor on its logits. It is nan if there are
+        no held-out rows, and in the last epochs in which a regressor learns from them too.
     size : float
         The size weight N, in neurons.
     utility : float
-        u, the normalised loss that one more neuron saves.
+        u, by how much one more neuron lowers the normalised loss. N grows while that is more than
+        the price of a neuron.
     learning_rate : float
-        Step size of the weights at the end of the epoch.
+        Learning rate of the weights at the end of the epoch.
     seconds : float
         Wall-clock time of the epoch, shared by the networks trained together.
     member : int
-        Number of the network in an ensemble, from 0.
+        Number of the network, from 0.
     """
 
     epoch: int

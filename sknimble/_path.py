@@ -48,7 +48,7 @@ class NimblePath:
     scores : ndarray of shape (n_penalties, n_folds)
         Scores on the rows that each fold leaves out; higher is better.
     sizes : ndarray of shape (n_penalties, n_folds)
-        Size weights N, as `size_weight_` has them.
+        Size weights N, summed over the networks of a fold and price.
     """
 
     size_penalties: np.ndarray
@@ -73,19 +73,20 @@ def nimble_path(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
     estimator : NimbleRegressor or NimbleClassifier, default=None
-        All other parameters; None is ``NimbleRegressor()``.
+        Estimator with all other parameters; its own ``size_penalty`` is not used. None is
+        ``NimbleRegressor()``.
     size_penalties : int or array-like of shape (n_penalties,), default=None
-        Prices to try, 0 or more. An int asks for so many of a geometric grid that begins where
-        hardly a neuron pays, and ends at a thousandth of that; None for 8.
+        Values of ``size_penalty`` to try, 0 or more. An int asks for a geometric grid of that many
+        prices, from one at which hardly a neuron is kept down to a thousandth of it. None: 8.
     cv : int, splitter or iterable, default=5
         As scikit-learn's: an int is a number of folds, stratified for classes.
     scoring : str or callable, default=None
-        A scikit-learn scorer; None is the estimator's own ``score``. Networks of the path do not
-        know the noise of y, for scorers that ask for ``return_std``.
+        A scikit-learn scorer; None is the estimator's own ``score``. For scorers that use
+        ``return_std``: networks of the path do not know the noise of y.
     path_estimators : int, default=1
         Networks per fold and price; the mean of their predictions is scored. One is enough to
-        tell prices apart. As many as the estimator has are scored as it would be before it
-        finishes on the rows that judged it.
+        compare prices. With ``n_estimators`` of them, the ensemble is scored as it will be fitted
+        in the end, except that networks do not learn from their own held-out rows.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of rows in training, and in scores whose metric takes them, unless a scorer
         has refused them by ``set_score_request(sample_weight=False)``.
@@ -99,17 +100,20 @@ def nimble_path(
     Raises
     ------
     ValueError
-        If data or parameters make no sense, or the networks would not fit in memory.
+        If data or parameters are invalid, or the networks would not fit in memory.
 
     Notes
     -----
     What is scored is what the estimator would fit to the training rows of the fold, with
-    ``n_estimators=path_estimators`` but the initial size for its own number of networks; except
-    for what is learned from all rows: the encoding of the inputs, and the range in which a log
-    link is exponential. Folds of different sizes are cut into equally many batches, and equal
-    rows are one below 100 rows only if all folds have fewer. Networks do
-    not finish on the rows that judged them: that makes all better by about as much, and would
-    take a fifth of the time.
+    ``n_estimators=path_estimators``, but with these differences:
+
+    - the initial size is that for the estimator's own number of networks;
+    - the encoding of the inputs, and the range in which a log link is exponential, are learned
+      from all rows;
+    - folds of different sizes are cut into equally many batches, and equal rows are merged below
+      100 rows only if all folds have fewer;
+    - networks do not learn from their own held-out rows in the end: that makes all better by
+      about as much, and would take a fifth of the time.
     """
     model = clone(NimbleRegressor() if estimator is None else estimator)
     n_networks = model.n_estimators

@@ -16,20 +16,22 @@ CHOICES = {
 
 
 def search_space(trial=None, *, prefix=""):
-    """Return what to search, most important first; width is not among them.
+    """Return ranges of the parameters worth searching, most important first.
+
+    No width is among them, because the network chooses its own.
 
     Parameters
     ----------
     trial : optuna.Trial, default=None
         If given, it suggests one value of every parameter.
     prefix : str, default=""
-        Put before every name: ``"nimbleregressor__"`` in a pipeline.
+        Put before every name, such as ``"nimbleregressor__"`` for a step of a pipeline.
 
     Returns
     -------
     dict of str to distribution, list or value
-        Without a trial, ``param_distributions`` of `RandomizedSearchCV` and its like. With one,
-        values for ``set_params``.
+        Without a trial, distributions and lists, the ``param_distributions`` of
+        `RandomizedSearchCV` and similar searches. With a trial, values for ``set_params``.
 
     Examples
     --------
