@@ -30,8 +30,8 @@ def _takes_labelled_pieces(estimator):
 class NimbleClassifier(ClassifierMixin, NimbleBase):
     r"""Neural network classification that chooses its own size.
 
-    X may be a table as it came: numbers, categories, strings, booleans and missing values. y holds one label
-    per row, or is an indicator matrix of several labels per row.
+    X may be a table as it came: numbers, categories, strings, booleans and missing values. y holds
+    one label per row, or is an indicator matrix of several labels per row.
 
     Parameters
     ----------
