@@ -24,7 +24,7 @@ from ._losses import row_losses
 from ._persistence import seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._replay import replay
-from ._row_weights import in_precision_of, moderate, rows_that_count
+from ._row_weights import for_penalty, in_precision_of, moderate, rows_that_count
 from ._size import normalised
 from ._tables import TableEncoder
 
@@ -296,6 +296,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         Weights have shape (..., n).
         """
         if n_learnt < TINY_ROWS:
+            weight = np.apply_along_axis(for_penalty, -1, weight)  # before they are added up
             return merge_equal_rows(self._table.encode(X), target, weight)
         return encode_early_or_late(self._table, X), target, weight
 

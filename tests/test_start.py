@@ -1,12 +1,15 @@
 """From encoded rows to networks that are ready: tensors, shares of rows, the linear start."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
-from sknimble import NimbleRegressor, _start
+from sknimble import NimbleRegressor, _start, nimble_path
 from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
@@ -381,3 +384,20 @@ def test_weights_of_less_than_a_row_have_no_unit(unit):
         for scale in (1.0, unit)
     )
     np.testing.assert_allclose(other, one, atol=2e-3)  # folds differ in what is a row
+
+
+@pytest.mark.parametrize("unit", [100.0, 2.0**-70])
+def test_they_have_none_where_equal_rows_are_merged_either(unit):
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.standard_normal((15, 6)), 3, axis=0)
+    y = np.repeat(rng.standard_normal(15), 3)
+    weight = rng.uniform(0.0, 0.01, 45)
+    model = NimbleRegressor(random_state=0, max_iter=20)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        one, other = (model.fit(X, y, w).predict(X) for w in (weight, unit * weight))
+        paths = [
+            nimble_path(X, y, estimator=model, size_penalties=[1e-3], sample_weight=w).scores
+            for w in (weight, unit * weight)
+        ]
+    np.testing.assert_allclose(other, one, atol=1e-9)
+    np.testing.assert_allclose(*paths, atol=1e-9)
