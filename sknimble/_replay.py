@@ -1,12 +1,12 @@
 """Rows that came before, to learn from again while a table comes in pieces.
 
-One pass over a piece leaves most of it unlearnt, and many passes learn it by heart. So while rows
-are few, each piece is learnt together with a sample of all rows before it (experience replay, Lin,
-"Self-improving reactive agents based on reinforcement learning", Machine Learning 8, 1992). How
-often is asked of the piece, before it is learnt: where the networks know new rows as well as old
-ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the prequential
-approach", Journal of the Royal Statistical Society A 147, 1984). And where they cost far more than
-what came just before them, twice, what came before no longer holds and is forgotten.
+One pass over a piece leaves most of it unlearnt, and many passes learn it by heart. So each piece
+is learnt together with a sample of all rows before it, or in the end of those of late (experience
+replay, Lin, "Self-improving reactive agents based on reinforcement learning", Machine Learning 8,
+1992). How often is asked of the piece, before it is learnt: where the networks know new rows as
+well as old ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the
+prequential approach", Journal of the Royal Statistical Society A 147, 1984). And where they cost
+far more than what came just before them, twice, what came before no longer holds and is forgotten.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,8 @@ import scipy.sparse as sp
 from ._late import LateMatrix
 
 ROWS_PER_PASS, MOST_PASSES = 192, 16  # over the rows of one call, so many for every pass
-ENOUGH_STEPS = 20_000  # after so many every row is used once
+ENOUGH_STEPS = 20_000  # after so many old rows fade: what drifts is not held back for ever
+LASTING_ROWS = 2**14  # ... and so many are kept
 REPLAYED_ROWS = 15  # earlier ones for every new one
 KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
 FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: of the first piece
@@ -38,7 +39,8 @@ class EarlierRows:
     weight : ndarray of shape (n,)
     key : ndarray of shape (n,)
         Random numbers. The rows kept are those of the smallest, so that every row of any call is
-        as likely to be here (Vitter, "Random sampling with a reservoir", ACM TOMS 11, 1985).
+        as likely to be here (Vitter, "Random sampling with a reservoir", ACM TOMS 11, 1985). After
+        `ENOUGH_STEPS` they are drawn anew with every call, so that the older ones are fewer.
     effort : int, default=FIRST_EFFORT
         Rows learnt from, when the last of these came, for each that was new.
     cost : float, default=inf
@@ -102,13 +104,13 @@ def replay(piece, progress, losses_of, losses_of_shares):
     n_passes : int
         How often to go through them.
     earlier : EarlierRows or None
-        A sample of all rows so far, of at most `KEPT_CELLS` numbers. None where new rows are
-        enough: after many steps, or of a piece too large to be encoded whole.
+        A sample of all rows so far, or mostly of those of late, of at most `KEPT_CELLS` numbers.
+        None of a piece too large to be encoded whole.
     """
     Z, target, weight = piece
     n = len(target)
     step = progress.step if progress else 0
-    if isinstance(Z, LateMatrix) or step >= ENOUGH_STEPS:
+    if isinstance(Z, LateMatrix):
         return piece, passes_over(n, n, step, FIRST_EFFORT), None
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
     own = target.copy()  # it may be the caller's array
@@ -130,6 +132,8 @@ def replay(piece, progress, losses_of, losses_of_shares):
             effort = next_effort(earlier.effort, cost + 2.0 * error - expected)
             rows, seen = rows.joined(again), seen.joined(earlier)
             cost = earlier.cost if suspected else cost
+    if step >= ENOUGH_STEPS:
+        seen = replace(seen, key=rng.random(len(seen.key))).smallest(LASTING_ROWS)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
     return rows.rows, n_passes, replace(kept, effort=effort, cost=cost, suspected=suspected)

@@ -13,6 +13,7 @@ from sknimble import NimbleClassifier, NimbleRegressor, _replay
 from sknimble._continue import Progress
 from sknimble._late import LateMatrix
 from sknimble._replay import (
+    ENOUGH_STEPS,
     FIRST_EFFORT,
     REPLAYED_ROWS,
     ROWS_PER_PASS,
@@ -234,6 +235,31 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
     by_piece = times.reshape(10, 100).sum(axis=1)
     assert abs(by_piece / by_piece.mean() - 1.0).max() < 0.1
     assert len(set(kept.key)) == 200
+
+
+def test_after_many_steps_old_rows_fade(monkeypatch):
+    monkeypatch.setattr(_replay, "LASTING_ROWS", 200)
+    Z, kept = np.arange(4000.0)[:, None], None
+    ages = []
+    for step, part in enumerate(np.array_split(np.arange(4000), 80)):
+        progress = Progress([], ENOUGH_STEPS - 20 + step, (), kept)
+        piece = Z[part], Z[part], np.ones(50)
+        rows, _, kept = replay(piece, progress, known, numbers)
+        assert len(rows[1]) == 50 + min(50 * step, 750, 1000 if step <= 20 else 200)
+        assert len(kept.key) == (50 * (step + 1) if step < 20 else 200)
+        ages.append(part[-1] - kept.target[:, 0].mean())
+    # each call keeps four fifths of the rows, old and new
+    assert np.mean(ages[40:]) == pytest.approx(225.0, rel=0.1)
+
+
+def test_small_pieces_do_not_undo_what_many_have_taught():
+    X, y = make_friedman1(5000, 5, noise=0.5, random_state=0)
+    model = one().partial_fit(X[:3000], y[:3000])
+    model._progress = replace(model._progress, step=ENOUGH_STEPS)
+    before = model.score(X[4000:], y[4000:])
+    for start in range(3000, 4000, 5):
+        model.partial_fit(X[start : start + 5], y[start : start + 5])
+    assert model.score(X[4000:], y[4000:]) > before - 0.005
 
 
 def test_earlier_rows_are_nobody_elses():
