@@ -452,7 +452,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if task.call_on_fit_task_end(
                 **data,
                 reconstruction_attributes=lambda: self._fitted(
-                    training.states(), history, training.normaliser[0]
+                    training.states(), list(history), training.normaliser[0]
                 ),
             ):
                 training.stop()
@@ -473,7 +473,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_sizes": np.array(sizes),
             "_normaliser": float(normaliser),
             "_progress": None,  # a copy for callbacks has no training to go on with
-            "history_": list(history),
+            "history_": history,
         }
 
     @property
