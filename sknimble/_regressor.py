@@ -266,9 +266,10 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
         Scales, categories and the linear start come from the rows of the first call, or of
         `fit`; N goes on changing. Nothing is held out, and the learning rate falls as one over the
-        fourth root of the steps. In the first 20,000 steps a chunk is learned together with up to
-        fifteen earlier rows for each of its own, from a sample that stays in memory. There are
-        more passes over the rows the better the chunk was predicted before; each is an epoch.
+        fourth root of the steps. A chunk, after 20,000 steps only a small one, is learned together
+        with up to fifteen earlier rows for each of its own, from a sample that stays in memory.
+        There are more passes over the rows the better the chunk was predicted before; each is an
+        epoch.
 
         Parameters
         ----------

@@ -1,12 +1,12 @@
 """Rows that came before, to learn from again while a table comes in pieces.
 
-One pass over a piece leaves most of it unlearnt, and many passes learn it by heart. So each piece
-is learnt together with a sample of all rows before it, or in the end of those of late (experience
-replay, Lin, "Self-improving reactive agents based on reinforcement learning", Machine Learning 8,
-1992). How often is asked of the piece, before it is learnt: where the networks know new rows as
-well as old ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the
-prequential approach", Journal of the Royal Statistical Society A 147, 1984). And where they cost
-far more than what came just before them, twice, what came before no longer holds and is forgotten.
+One pass over a piece leaves most of it unlearnt, and many passes learn it by heart. So while rows
+are few, each piece is learnt together with a sample of all rows before it (experience replay, Lin,
+"Self-improving reactive agents based on reinforcement learning", Machine Learning 8, 1992). How
+often is asked of the piece, before it is learnt: where the networks know new rows as well as old
+ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the prequential
+approach", Journal of the Royal Statistical Society A 147, 1984). And where they cost far more than
+what came just before them, twice, what came before no longer holds and is forgotten.
 """
 
 from dataclasses import dataclass, replace
@@ -17,8 +17,9 @@ import scipy.sparse as sp
 from ._late import LateMatrix
 
 ROWS_PER_PASS, MOST_PASSES = 192, 16  # over the rows of one call, so many for every pass
-ENOUGH_STEPS = 20_000  # after so many old rows fade: what drifts is not held back for ever
-LASTING_ROWS = 2**14  # ... and so many are kept
+ENOUGH_STEPS = 20_000  # after so many every row is used once, alone if its piece is large
+FULL_ROWS = 256  # ... and smaller ones are filled up to so many
+LASTING_ROWS = 2**12  # ... of a sample of so many, in which old rows fade
 REPLAYED_ROWS = 15  # earlier ones for every new one
 KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
 FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: of the first piece
@@ -105,12 +106,13 @@ def replay(piece, progress, losses_of, losses_of_shares):
         How often to go through them.
     earlier : EarlierRows or None
         A sample of all rows so far, or mostly of those of late, of at most `KEPT_CELLS` numbers.
-        None of a piece too large to be encoded whole.
+        None where new rows are enough: many, after many steps, or too many to be encoded whole.
     """
     Z, target, weight = piece
     n = len(target)
     step = progress.step if progress else 0
-    if isinstance(Z, LateMatrix):
+    late = step >= ENOUGH_STEPS
+    if isinstance(Z, LateMatrix) or (late and n >= FULL_ROWS):
         return piece, passes_over(n, n, step, FIRST_EFFORT), None
     rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
     own = target.copy()  # it may be the caller's array
@@ -127,12 +129,13 @@ def replay(piece, progress, losses_of, losses_of_shares):
         if suspected and earlier.suspected:
             suspected = False  # but sure: what no longer holds is forgotten
         else:  # one such piece may be of inputs that are new, and is learnt with the others
-            again = replace(earlier, key=rng.random(len(earlier.key))).smallest(REPLAYED_ROWS * n)
+            n_again = min(REPLAYED_ROWS * n, FULL_ROWS - n if late else np.inf)
+            again = replace(earlier, key=rng.random(len(earlier.key))).smallest(n_again)
             expected, _ = mean_and_error(losses_of(again.Z, again.target), again.weight)
             effort = next_effort(earlier.effort, cost + 2.0 * error - expected)
             rows, seen = rows.joined(again), seen.joined(earlier)
             cost = earlier.cost if suspected else cost
-    if step >= ENOUGH_STEPS:
+    if late:
         seen = replace(seen, key=rng.random(len(seen.key))).smallest(LASTING_ROWS)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)

@@ -245,11 +245,22 @@ def test_after_many_steps_old_rows_fade(monkeypatch):
         progress = Progress([], ENOUGH_STEPS - 20 + step, (), kept)
         piece = Z[part], Z[part], np.ones(50)
         rows, _, kept = replay(piece, progress, known, numbers)
-        assert len(rows[1]) == 50 + min(50 * step, 750, 1000 if step <= 20 else 200)
+        sample = 50 * step if step <= 20 else 200
+        assert len(rows[1]) == 50 + min(sample, 750 if step < 20 else 206)
         assert len(kept.key) == (50 * (step + 1) if step < 20 else 200)
         ages.append(part[-1] - kept.target[:, 0].mean())
     # each call keeps four fifths of the rows, old and new
     assert np.mean(ages[40:]) == pytest.approx(225.0, rel=0.1)
+
+
+@pytest.mark.parametrize("n, n_again", [(1, 15), (10, 150), (100, 156), (255, 1), (256, 0)])
+def test_after_many_steps_earlier_rows_only_fill_up_a_small_piece(n, n_again):
+    Z = np.arange(2000.0)[:, None]
+    _, _, kept = replay((Z, Z, np.ones(2000)), None, known, numbers)
+    progress = Progress([], ENOUGH_STEPS, (), kept)
+    rows, _, kept = replay((Z[:n], Z[:n], np.ones(n)), progress, known, numbers)
+    assert len(rows[1]) == n + n_again
+    assert (kept is None) == (n == 256)
 
 
 def test_small_pieces_do_not_undo_what_many_have_taught():
