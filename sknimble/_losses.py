@@ -63,7 +63,10 @@ def baseline_loss(loss, target, weight):
     Returns
     -------
     float
+        0 of targets that are all the same.
     """
+    if (target == target[:1]).all():
+        return 0.0
     raw = np.broadcast_to(loss.baseline(target, weight).astype(target.dtype), target.shape)
     return _mean_loss(loss, raw, target, weight)
 

@@ -26,7 +26,6 @@ FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: 
 EFFORTS = 16, 256  # ... of later ones, fewest and most
 KNOWN = 0.1  # of what a constant loses: by less, new rows cost no more than earlier ones
 CHANGED, CHANGE = 4.0, 0.05  # times what the last new rows cost, and more, twice: it is over
-RARE = 2.0  # times what its share so far costs: a class may cost as much and change nothing
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class EarlierRows:
         return EarlierRows(*(array[rows] for array in (*self.rows, self.key)))
 
 
-def replay(piece, progress, losses_of, losses_of_shares):
+def replay(piece, progress, losses_of, classes):
     """Return what to learn from when a piece of a table comes, and what to keep of it.
 
     Parameters
@@ -94,9 +93,9 @@ def replay(piece, progress, losses_of, losses_of_shares):
     losses_of : callable
         Takes inputs and targets, returns what the networks lose on each row, as a share of what a
         constant loses.
-    losses_of_shares : callable
-        Takes targets and earlier rows, returns what the shares of the classes in these rows lose
-        on each, likewise: a class that was rare so far costs much and contradicts nothing.
+    classes : bool
+        Whether targets are classes. One that is new, or not learnt yet, costs much and contradicts
+        nothing: new rows must cost more than earlier ones of the same class.
 
     Returns
     -------
@@ -123,9 +122,9 @@ def replay(piece, progress, losses_of, losses_of_shares):
         cost, error = mean_and_error(losses_of(Z, target), weight)
         least = cost - 2.0 * error
         suspected = n > 1 and least > CHANGED * earlier.cost + CHANGE
-        if suspected:
-            rare, _ = mean_and_error(losses_of_shares(target, earlier), weight)
-            suspected = least > RARE * rare
+        if suspected and classes:
+            known = mean_of_class(losses_of(earlier.Z, earlier.target), earlier, target)
+            suspected = least > CHANGED * mean_and_error(known, weight)[0] + CHANGE
         if suspected and earlier.suspected:
             suspected = False  # but sure: what no longer holds is forgotten
         else:  # one such piece may be of inputs that are new, and is learnt with the others
@@ -182,6 +181,26 @@ def passes_over(n_rows, n_new, step, effort):
     """
     limits = effort * n_new // n_rows, n_rows // ROWS_PER_PASS, 4 * ENOUGH_STEPS // (step + 1)
     return max(1, min(MOST_PASSES, *limits))
+
+
+def mean_of_class(losses, earlier, target):
+    """Return the mean loss of earlier rows of the class of each target, inf where there are none.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n,)
+        Of the earlier rows.
+    earlier : EarlierRows
+    target : ndarray of shape (m, o)
+
+    Returns
+    -------
+    ndarray of shape (m,)
+    """
+    _, label = np.unique(np.concatenate([target, earlier.target]), axis=0, return_inverse=True)
+    new, old = np.split(label, [len(target)])
+    count, total = (np.bincount(old, w, label.max() + 1) for w in (None, losses))
+    return np.where(count, total / np.maximum(count, 1), np.inf)[new]
 
 
 @np.errstate(over="ignore", invalid="ignore")

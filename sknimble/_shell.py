@@ -200,9 +200,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if progress and progress.earlier and self._table is not table:
                 Z = self._table.recoded(progress.earlier.Z, table)
                 progress = replace(progress, earlier=replace(progress.earlier, Z=Z))
-        after_fit = not begin and (progress is None or progress.after_fit)
+        after_fit = not begin and self._has_learnt() and (not progress or progress.after_fit)
         piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        rows, n_passes, earlier = replay(piece, progress, self._losses_of, self._losses_of_shares)
+        rows, n_passes, earlier = replay(piece, progress, self._losses_of, self._loss.calibrated)
         training = self._start(
             *rows, None, begin=begin, whole=False, max_iter=n_passes, anneal=False,
             caution=CAUTION if after_fit else 1.0,
@@ -224,20 +224,19 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         ]
         return np.mean(losses, axis=0) / self._normaliser
 
-    def _losses_of_shares(self, target, earlier):
-        """Return what the shares of the classes in earlier rows lose on targets; 0 of numbers."""
-        if not self._loss.calibrated:
-            return np.zeros(len(target))
-        target, *known = map(self._loss.encode, (target, earlier.target))
-        shares = np.broadcast_to(self._loss.baseline(*known, earlier.weight), target.shape)
-        return row_losses(self._loss, shares, target) / self._normaliser
-
     def _is_begun(self):
         """Tell whether there is a training to go on with; raise if it cannot."""
         if not self.__sklearn_is_fitted__():
             return False
         check_unchanged(self._fixed, self._fixed_parameters())
         return True
+
+    def _has_learnt(self):
+        """Tell whether the networks are worth going on with: y has had more than one value.
+
+        A classifier expects more classes than it has seen, and a linear start would not.
+        """
+        return self._loss.calibrated or self._normaliser > self._loss.least
 
     def _fixed_parameters(self):
         """Return the parameters that must not change while a training goes on."""
@@ -347,10 +346,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if validation is not None:
             Z_val, target_val, weight_val = validation
             validation = Z_val, encode_target(self._loss, target_val, Z_val.dtype), weight_val
-        so_far = {} if begin else {
-            "published": self._networks, "normaliser": self._normaliser,
-            "progress": self._progress, "epoch": self.n_iter_,
-        }  # fmt: skip
+        so_far = {} if begin else {"normaliser": self._normaliser, "epoch": self.n_iter_}
+        if not begin and self._has_learnt():
+            so_far |= {"published": self._networks, "progress": self._progress}
         return self._launch(
             Z, encode_target(self._loss, target, Z.dtype),
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,

@@ -62,7 +62,7 @@ def start_training(
         Networks to go on from, one per seed, instead of linear models; of the given sizes.
         Those larger than ``max_size`` go on from their first neurons, without ``progress``.
     normaliser : float or None
-        What their losses were divided by, of the first rows with something to explain.
+        What losses were divided by, of the first rows with something to explain.
     progress : Progress or None
         The training behind them, None if nothing is known of it.
     epoch : int
@@ -113,10 +113,11 @@ def start_training(
         networks, loss, train, groups, judging, normaliser=scale, learning_rate=learning_rate,
         anneal=anneal, **options,
     )  # fmt: skip
+    training.epoch = epoch
     if published is not None:
         states = zip(published, networks.size.tolist(), strict=True)
         states = [NetworkState(network.arrays(), size) for network, size in states]
-        training.resume(states, progress, epoch)
+        training.resume(states, progress)
     return training
 
 

@@ -162,7 +162,7 @@ class Training:
         networks = [self.departed[member] for member in sorted(self.departed)]
         return Progress(networks, self.step, self.rng.get_state())
 
-    def resume(self, states, progress, epoch):
+    def resume(self, states, progress):
         """Go on from published states, the first candidates, and from the progress behind them.
 
         Parameters
@@ -170,10 +170,8 @@ class Training:
         states : list of NetworkState
         progress : Progress or None
             None lets the optimiser start anew, from the published states.
-        epoch : int
-            Number of the last epoch.
         """
-        self.epoch, self.step = epoch, progress.step if progress else 0
+        self.step = progress.step if progress else 0
         for position, state in enumerate(states):
             self.networks.load(position, state)
         self.schedule.begin_at(self.step)

@@ -405,6 +405,22 @@ def test_the_unit_of_the_loss_stays_that_of_the_first_rows():
         assert copied.prefix_losses(X, y)[0] == pytest.approx(loss, rel=0.2)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson"])
+def test_rows_after_a_constant_chunk_are_the_first_to_be_learnt(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1200, 3))
+    y = rng.poisson(np.exp(0.5 * X[:, 0])).astype(float)
+    y[:100] = 0.0
+    model = one(loss=loss)
+    for start in range(0, 1200, 100):
+        chunk = slice(start, start + 100)
+        model.partial_fit(X[chunk], y[chunk])
+        assert model.predict(X).mean() == pytest.approx(y[: start + 100].mean(), abs=0.2)
+    assert model.n_iter_ == model.history_[-1].epoch == len(model.loss_curve_)
+    assert model._normaliser > 0.1
+    assert model.n_hidden_ < 50
+
+
 def test_a_few_rows_do_not_undo_a_fit():
     X, y = make_friedman1(2400, 10, noise=1.0, random_state=0)
     X_test, y_test = make_friedman1(2000, 10, random_state=1)

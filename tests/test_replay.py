@@ -19,6 +19,7 @@ from sknimble._replay import (
     ROWS_PER_PASS,
     EarlierRows,
     mean_and_error,
+    mean_of_class,
     next_effort,
     passes_over,
     replay,
@@ -35,11 +36,6 @@ def earlier(model):
 
 def known(Z, target):
     """Lose nothing on any row."""
-    return np.zeros(len(target))
-
-
-def numbers(target, earlier):
-    """Know of no classes, whose shares would lose something."""
     return np.zeros(len(target))
 
 
@@ -94,7 +90,9 @@ def test_effort_goes_on_from_piece_to_piece(loses):
     for step in range(4):
         Z = np.arange(1000.0 * step, 1000.0 * (step + 1))[:, None]
         piece = Z, Z, np.ones(1000)
-        rows, n_passes, kept = replay(piece, Progress([], step, (), kept), losses_of, numbers)
+        rows, n_passes, kept = replay(
+            piece, Progress([], step, (), kept), losses_of, classes=False
+        )
         assert len(rows[1]) == 1000 * (step + 1)
         effort = [8, 16, 32, 64][step] if loses == 0.0 else [8, 16, 16, 16][step]
         assert kept.effort == effort
@@ -109,7 +107,7 @@ def test_what_no_longer_holds_is_forgotten():
     for step, loss in enumerate(losses):
         piece = np.full((600, 1), step), np.full((600, 1), loss), np.ones(600)
         progress = Progress([], step, (), kept)
-        rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0], numbers)
+        rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0], classes=False)
         kept_rows.append(len(kept.key) // 600)
         suspected = step in (3, 5)  # compared with what went before
         assert kept.suspected == suspected
@@ -225,7 +223,7 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
         for part in np.array_split(np.arange(1000), 10):
             progress = Progress([], 100 * repeat + step, (), kept)
             piece = kind(Z[part]), Z[part], np.ones(len(part))
-            rows, _, kept = replay(piece, progress, known, numbers)
+            rows, _, kept = replay(piece, progress, known, classes=False)
             step += 1
             assert len(rows[1]) <= 16 * len(part)
             assert len(kept.key) == min(200, part[-1] + 1)
@@ -244,7 +242,7 @@ def test_after_many_steps_old_rows_fade(monkeypatch):
     for step, part in enumerate(np.array_split(np.arange(4000), 80)):
         progress = Progress([], ENOUGH_STEPS - 20 + step, (), kept)
         piece = Z[part], Z[part], np.ones(50)
-        rows, _, kept = replay(piece, progress, known, numbers)
+        rows, _, kept = replay(piece, progress, known, classes=False)
         sample = 50 * step if step <= 20 else 200
         assert len(rows[1]) == 50 + min(sample, 750 if step < 20 else 206)
         assert len(kept.key) == (50 * (step + 1) if step < 20 else 200)
@@ -256,9 +254,9 @@ def test_after_many_steps_old_rows_fade(monkeypatch):
 @pytest.mark.parametrize("n, n_again", [(1, 15), (10, 150), (100, 156), (255, 1), (256, 0)])
 def test_after_many_steps_earlier_rows_only_fill_up_a_small_piece(n, n_again):
     Z = np.arange(2000.0)[:, None]
-    _, _, kept = replay((Z, Z, np.ones(2000)), None, known, numbers)
+    _, _, kept = replay((Z, Z, np.ones(2000)), None, known, classes=False)
     progress = Progress([], ENOUGH_STEPS, (), kept)
-    rows, _, kept = replay((Z[:n], Z[:n], np.ones(n)), progress, known, numbers)
+    rows, _, kept = replay((Z[:n], Z[:n], np.ones(n)), progress, known, classes=False)
     assert len(rows[1]) == n + n_again
     assert (kept is None) == (n == 256)
 
@@ -288,13 +286,13 @@ def test_earlier_rows_are_nobody_elses():
 def test_targets_and_the_densest_rows_count_as_numbers_too(monkeypatch):
     monkeypatch.setattr(_replay, "KEPT_CELLS", 1000)
     wide = np.ones((50, 1)), np.ones((50, 99)), np.ones(50)
-    assert len(replay(wide, None, known, numbers)[2].key) == 10
+    assert len(replay(wide, None, known, classes=False)[2].key) == 10
     sparse_rows = sparse.random(100, 1000, 0.009, format="csr", random_state=0)
     thin = sparse_rows, np.ones((100, 1)), np.ones(100)
-    kept = replay(thin, None, known, numbers)[2]
+    kept = replay(thin, None, known, classes=False)[2]
     assert len(kept.key) == 100
     dense = sparse.csr_matrix(np.ones((1, 1000))), np.ones((1, 1)), np.ones(1)
-    assert 45 < len(replay(dense, Progress([], 1, (), kept), known, numbers)[2].key) < 55
+    assert 45 < len(replay(dense, Progress([], 1, (), kept), known, classes=False)[2].key) < 55
 
 
 def test_earlier_rows_are_learnt_again():
@@ -333,7 +331,7 @@ def come(losses, cost, weight=None, before=0.0, weight_before=None, effort=64, s
     earlier = EarlierRows(old, old, ones, np.linspace(0.1, 0.9, 100), effort, cost, suspected)
     piece = losses[:, None], losses[:, None], np.ones(n) if weight is None else weight
     progress = Progress([], 1, (), earlier)
-    rows, n_passes, kept = replay(piece, progress, lambda Z, t: t[:, 0], numbers)
+    rows, n_passes, kept = replay(piece, progress, lambda Z, t: t[:, 0], classes=False)
     return rows, n_passes, kept
 
 
@@ -376,7 +374,7 @@ def test_other_earlier_rows_are_learnt_again_every_time():
     earlier = EarlierRows(Z, Z, np.ones(1000), np.linspace(0.0, 1.0, 1000), 64, 1.0)
     piece, drawn = (np.full((10, 1), -1.0), np.full((10, 1), -1.0), np.ones(10)), []
     for step in (1, 2):
-        rows, _, _ = replay(piece, Progress([], step, (), earlier), known, numbers)
+        rows, _, _ = replay(piece, Progress([], step, (), earlier), known, classes=False)
         assert len(rows[0]) == 10 + 10 * REPLAYED_ROWS == 160
         drawn.append(set(rows[0][10:, 0]))
     assert len(drawn[0] & drawn[1]) < 75
@@ -393,7 +391,7 @@ def test_a_column_of_one_value_does_not_have_rows_forgotten():
 
 def test_a_piece_too_large_to_be_encoded_is_learnt_as_a_first_one():
     Z, y = object.__new__(LateMatrix), np.zeros((10_000, 1))
-    rows, n_passes, kept = replay((Z, y, y[:, 0]), None, None, None)
+    rows, n_passes, kept = replay((Z, y, y[:, 0]), None, None, classes=False)
     assert rows[0] is Z
     assert (n_passes, kept) == (8, None)
 
@@ -437,6 +435,34 @@ def test_a_class_that_is_new_does_not_end_the_past():
         model.partial_fit(X[rows], y[rows], classes=np.arange(4))
     assert len(earlier(model).key) == 1200
     assert model.score(X, y) > 0.75
+
+
+def test_a_piece_of_a_class_that_has_just_come_does_not_end_the_past():
+    X, y = make_classification(1200, 6, n_informative=6, n_redundant=0, n_classes=4,
+                               n_clusters_per_class=1, class_sep=2.0, random_state=0)  # fmt: skip
+    order = np.argsort(np.maximum(y, 1), kind="stable")  # two classes mixed, a third, a fourth
+    model = NimbleClassifier(n_estimators=1, random_state=0)
+    for rows in np.split(order, 120):
+        model.partial_fit(X[rows], y[rows], classes=np.arange(4))
+    assert len(earlier(model).key) == 1200
+    assert model.score(X, y) > 0.9
+
+
+def test_classes_that_change_places_end_the_past():
+    X, y = make_classification(1500, 6, n_informative=6, n_redundant=0, n_classes=4,
+                               n_clusters_per_class=1, class_sep=1.5, random_state=0)  # fmt: skip
+    y[900:] = np.array([1, 0, 2, 3])[y[900:]]
+    model = NimbleClassifier(n_estimators=1, random_state=0)
+    for rows in np.split(np.arange(1500), 30):
+        model.partial_fit(X[rows], y[rows], classes=np.arange(4))
+    assert len(earlier(model).key) < 600
+    assert model.score(X[900:], y[900:]) > 0.85
+
+
+def test_losses_of_a_class_are_averaged_over_its_earlier_rows():
+    before = EarlierRows(None, np.array([[0.0], [1.0], [1.0]]), np.ones(3), None)
+    found = mean_of_class(np.array([2.0, 3.0, 5.0]), before, np.array([[1.0], [2.0], [0.0]]))
+    np.testing.assert_array_equal(found, [4.0, np.inf, 2.0])
 
 
 def test_labels_that_are_turned_round_end_the_past():
