@@ -18,6 +18,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 from sklearn.exceptions import ConvergenceWarning
 
 from sknimble import NimbleClassifier, NimbleRegressor
@@ -91,6 +92,12 @@ def main():
             ax.plot(neurons, errors, color=colour, marker="o", ms=4, label=name)
         ax.set(xscale="symlog", yscale="log", title=table.name, xlabel="neurons per layer")
         ax.set_ylabel(table.measure)
+        low, high = ax.get_ylim()
+        few = MaxNLocator(6) if high < 3 * low else LogLocator(subs=(1, 2, 5))
+        for axis, locator in ((ax.xaxis, FixedLocator([0, 1, 3, 10, 30, 100])), (ax.yaxis, few)):
+            axis.set_major_locator(locator)
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
     handles = axes[0, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8)
     figure.savefig(arguments.output, dpi=80)

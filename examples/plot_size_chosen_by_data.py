@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import FixedLocator, NullLocator
 from sklearn.exceptions import ConvergenceWarning
 
 from sknimble import NimbleRegressor
@@ -108,6 +109,10 @@ def draw(axes, models, title):
             axes.plot(rows["epoch"], rows["size"], color=f"C{number}", label=label, lw=1)
     axes.set(xlabel="epoch", title=title, yscale="symlog", xscale="log")
     axes.set_ylabel("size weight N of each network")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
     axes.legend(fontsize=8)
 
 
@@ -135,7 +140,8 @@ def main():
         for name in TARGETS
     }
     prices = {
-        f"{p:g}": (lambda seed: (X, y), {"size_penalty": p}) for p in (1e-5, 1e-4, 1e-3, 1e-2)
+        p: (lambda seed: (X, y), {"size_penalty": float(p)})
+        for p in ("1e-5", "1e-4", "1e-3", "1e-2")
     }
     starts = {f"from {s} at 1e-3": (lambda seed: (X, y), {"initial_size": s, "size_penalty": 1e-3})
               for s in (4, 128, 400)}  # fmt: skip
