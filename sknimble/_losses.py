@@ -1,4 +1,4 @@
-"""One class per loss: what it scores, its gradient, its link and what it is worth.
+"""One class per loss: its value, gradient, link and baseline.
 
 A loss sees the *raw* output of a network, ``raw`` of shape (K, o, B) for K networks, o
 outputs and a batch of B rows, and a target of shape (o, B) on the loss's own scale.
@@ -6,22 +6,22 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ====================  =====================================================================
 ``fit(y, weight)``    learn the scale of the target from the training rows
 ``encode(y)``         targets, ndarray of shape (n, o)
-``widen(y)``          a copy that may predict as far as a later y reaches
+``widen(y)``          a copy whose predictions may reach as far as a later y
 ``value``             loss of every row, shape (K, B)
 ``gradient``          derivative of ``value`` in ``raw``, shape (K, o, B)
-``baseline``          the best constant raw output, shape (o,): its loss is what the data
-                      loss is divided by, so that a constant predictor scores 1
+``baseline``          the best constant raw output, shape (o,): the data loss is divided by its
+                      loss, so that a constant prediction has loss 1
 ``fit_linear``        coefficients (o, d) and intercepts (o,) of the linear model, for a ridge
-                      penalty of 1 or any other; X is not what it was after that
+                      penalty of 1 or any other; it overwrites X
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range" (which reads
                       ``location_``, ``scale_`` and ``range_``), "exponential" (``mean_``,
                       ``low_`` and ``high_``), "sigmoid" or "softmax" (``base_``)
 ``n_outputs_``        raw outputs of a network, o
-``least``             no baseline counts as less than this: it leaves nothing to explain
-``calibrated``        whether the raw outputs are logits, whose scale says how sure to be
-``finishes``          whether networks may learn from the rows that judged them, in the end: not
-                      where those are what says how sure to be
+``least``             a smaller loss of the baseline counts as this: nothing is left to explain
+``calibrated``        whether the raw outputs are logits, whose scale is fitted on held-out rows
+``finishes``          whether networks may in the end learn from their held-out rows too: not
+                      where quantiles or probabilities are calibrated by these rows
 ====================  =====================================================================
 
 Values and gradients use methods of tensors only, so importing this module needs no torch and a
@@ -37,16 +37,16 @@ from sklearn.utils import gen_batches
 
 from ._row_weights import for_penalty
 
-LINEAR_ROUNDS = 12  # ridge regressions that a robust linear start takes
-BLOCK_ROWS = 2**16  # scored at a time, in double precision
+LINEAR_ROUNDS = 12  # ridge regressions that fit the linear start of a robust loss
+BLOCK_ROWS = 2**16  # rows scored at a time, in double precision
 TINY = float(np.finfo(np.float32).eps)
-PRECISION, MOST_HALVINGS = 1e-12, 100  # of the constants of robust losses, in robust scales
-FAR = 100.0  # robust scales from the median, or upper quartiles of that distance
-FEW = 0.2  # of the rows on the rarer side of a quantile: so many may be gross outliers
-MOST_OF_THE_LOSS = 0.9  # of a constant: what gross outliers make up
-SCORING_ROUNDS = 10  # those of a linear start with a log link
+PRECISION, MOST_HALVINGS = 1e-12, 100  # of the bisection for a smoothed quantile, in robust scales
+FAR = 100.0  # gross outliers lie beyond so many robust scales, and upper quartiles of the distance
+FEW = 0.2  # most gross outliers, as a share of the rows on the rarer side of the quantile
+MOST_OF_THE_LOSS = 0.9  # least share of gross outliers in the loss of the best constant
+SCORING_ROUNDS = 10  # ridge regressions that fit the linear start of a log link
 LEAST_PREDICTION = 1e-6  # smallest prediction of a log link, as a share of the mean target
-LOWEST_TARGET = 1e-30  # smallest target of which a logarithm is taken, likewise
+LOWEST_TARGET = 1e-30  # a smaller target counts as this in logarithms, in the same unit
 
 
 def baseline_loss(loss, target, weight):
@@ -63,7 +63,7 @@ def baseline_loss(loss, target, weight):
     Returns
     -------
     float
-        0 of targets that are all the same.
+        0 if all targets are equal.
     """
     if (target == target[:1]).all():
         return 0.0
@@ -80,7 +80,7 @@ def _mean_loss(loss, raw, target, weight):
 
 
 def linear_loss(loss, X, target, weight):
-    """Return the linear model's share of the constant's loss, on the rows it is fitted to.
+    """Return the loss of the linear model divided by that of the constant, on its training rows.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ def linear_loss(loss, X, target, weight):
     Returns
     -------
     float
-        0 leaves nothing to explain, 1 is no better than a constant.
+        0: nothing is left to explain; 1: no better than a constant.
     """
     coef, intercept = loss.fit_linear(X.copy(), target, for_penalty(weight))
     raw = X @ coef.T + intercept
-    worth = max(baseline_loss(loss, target, weight), loss.least)
-    return _mean_loss(loss, raw, target, weight) / worth
+    normaliser = max(baseline_loss(loss, target, weight), loss.least)
+    return _mean_loss(loss, raw, target, weight) / normaliser
 
 
 def row_losses(loss, raw, target):
@@ -124,10 +124,10 @@ def row_losses(loss, raw, target):
 
 
 class _InRange:
-    """What is predicted in the units of y, and clipped to its range."""
+    """Base of losses whose predictions are in the units of y and clipped to its range."""
 
     link = "range"
-    far_ = np.inf  # beyond which targets are clipped, in their scale
+    far_ = np.inf  # targets are clipped at this distance, in units of their scale
     least = TINY
     calibrated = False
     finishes = True
@@ -135,7 +135,7 @@ class _InRange:
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
-        Outputs that have had one value so far get their units with the first other one.
+        Outputs with a single value so far learn location and scale when a second value comes.
         """
         wider, alike = copy(self), self.range_[0] == self.range_[1]
         alike = alike & (y != self.range_[0]).any(axis=0)
@@ -162,7 +162,7 @@ class SquaredError(_InRange):
         """Learn location, scale and range of y, shape (n, o)."""
         self.location_ = np.average(y, axis=0, weights=weight)
         away = y - self.location_
-        farthest = np.abs(away).max(axis=0)  # whose square may be too small a number, or too large
+        farthest = np.abs(away).max(axis=0)  # divided by, as squares might under- or overflow
         away /= np.where(farthest > 0.0, farthest, 1.0)
         scale = farthest * np.sqrt(np.average(away**2, axis=0, weights=weight))
         tiny = 10 * np.finfo(np.float64).eps * np.abs(self.location_)
@@ -189,24 +189,25 @@ class SquaredError(_InRange):
 
     def fit_linear(self, X, target, weight, penalty=1.0):
         """Fit ridge regression."""
-        rows = None if (weight == 1.0).all() else weight  # which would have X copied
+        rows = None if (weight == 1.0).all() else weight  # with weights, Ridge copies X
         model = Ridge(penalty, copy_X=False).fit(X, target, sample_weight=rows)
         return model.coef_.reshape(target.shape[1], -1), np.ravel(model.intercept_)
 
 
 class _SmoothPinball(_InRange):
-    """Mean over outputs of a function of the error e: quadratic near 0, linear beyond, tilted.
+    """Pinball loss of the error e = raw - target, its kink smoothed; the mean over outputs.
 
     With delta > 0 and a level q between 0 and 1 it is ``h(e) / 2 + (1/2 - q) e``, where
     ``h(e)`` is ``e**2 / (2 delta)`` for ``|e| <= delta`` and ``|e| - delta / 2`` beyond: the
     pinball loss of q, its kink smoothed over 2 delta. The unit of e is a robust scale of the
     target. Predictions are clipped to the range of the training target.
 
-    Gross outliers are clipped: targets beyond a hundred scales, or a hundred times the distance
-    from the median that three quarters keep, where they are few (a tenth of the rows for the
-    median, a fiftieth for a level of 0.9) and make up nine tenths of what a constant loses.
-    Neurons are paid by the share of that loss they save, and nothing else would be left to earn.
-    A clipped target pulls as hard as before.
+    Gross outliers among the targets are clipped. They lie farther from the median than a hundred
+    scales and than a hundred times the third quartile of this distance, are few (at most a tenth
+    of the rows for the median, a fiftieth for a level of 0.9) and make up more than nine tenths
+    of the loss of the best constant. The utility of a neuron is a share of that loss, so with
+    these outliers no neuron would seem useful. A clipped target has the same gradient as before,
+    because there the loss is linear.
 
     References
     ----------
@@ -228,7 +229,7 @@ class _SmoothPinball(_InRange):
         return self
 
     def _farthest(self, y, weight):
-        """Return where the targets of every column are clipped, in its scale."""
+        """Return the distance at which each column of targets is clipped, in its scale."""
         distance = np.abs((y - self.location_) / self.scale_)
         typical = np.quantile(distance, 0.75, axis=0, weights=weight, method="inverted_cdf")
         far = FAR * np.maximum(1.0, typical)
@@ -260,7 +261,7 @@ class _SmoothPinball(_InRange):
         return raw.new_tensor(0.5 - self.levels_)[:, None]
 
     def baseline(self, target, weight):
-        """Return the constants where the slope is zero, the smoothed quantiles, by bisection."""
+        """Return the smoothed quantiles, where the mean slope is zero, by bisection."""
         low, high = target.min(axis=0), target.max(axis=0)
         for _ in range(MOST_HALVINGS):
             if (high - low <= PRECISION).all():
@@ -268,13 +269,13 @@ class _SmoothPinball(_InRange):
             middle = 0.5 * (low + high)
             inside = np.clip(middle - target, -self.delta, self.delta)
             slope = np.average(inside, axis=0, weights=weight) * (0.5 / self.delta)
-            # A slope of zero but for rounding goes left, in whatever order rows are summed.
+            # A slope that is 0 up to rounding counts as 0: the order of the rows must not matter.
             right = slope + 0.5 - self.levels_ < -1e-12
             low, high = np.where(right, middle, low), np.where(right, high, middle)
         return 0.5 * (low + high)
 
     def fit_linear(self, X, target, weight, penalty=1.0):
-        """Fit by ridge regressions that majorise the loss, then make the intercepts exact."""
+        """Fit ridge regressions to quadratics that majorise the loss; then exact intercepts."""
         coef = np.zeros((target.shape[1], X.shape[1]))
         errors = self.baseline(target, weight) - target
         for j, tilt in enumerate(2.0 * self.levels_ - 1.0):
@@ -297,15 +298,16 @@ class AbsoluteError(_SmoothPinball):
 class Huber(_SmoothPinball):
     """Squared error up to delta, half a robust scale of the target, absolute error beyond.
 
-    That is Huber's 1.35 robust scales of the errors of a model that explains 86 % of a normal
-    target. Of 1.35 scales of the target, gross outliers would be left too much influence.
+    Huber's delta is 1.35 robust scales of the errors. This is half a scale of the target if the
+    model explains 86 % of a normal target. With 1.35 scales of the target, gross outliers would
+    have too much influence.
     """
 
     delta = 0.5
 
 
 class Quantile(_SmoothPinball):
-    """Pinball loss: one level for every output, or several levels of a single output.
+    """Pinball loss: one level for all outputs, or several levels of a single output.
 
     Several levels never cross: `decode` sorts them, which can only lower their loss.
 
@@ -355,9 +357,9 @@ class Quantile(_SmoothPinball):
 class _LogLink:
     """Half the mean deviance over outputs of ``mean(y) * exp(raw)``; targets are y / mean(y).
 
-    Where the prediction leaves the range of all training targets the exponential goes on as a
-    straight line, so that neither a value nor a gradient overflows; `decode` clips each output
-    to the range of its own.
+    Where a prediction leaves the range of the training targets of all outputs, the exponential
+    is continued as a straight line, so that neither value nor gradient overflows; `decode` clips
+    each output to the range of its own targets.
     """
 
     link = "exponential"
@@ -375,7 +377,7 @@ class _LogLink:
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
-        Outputs that have had one value so far get their mean with the first other one.
+        Outputs with a single value so far learn their mean when a second value comes.
         """
         wider, alike = copy(self), self.low_ == self.high_
         alike = alike & (self._range(y) != self.low_).any(axis=0)
@@ -390,16 +392,16 @@ class _LogLink:
                                 np.maximum((self.high_ + shift).clip(least), high))  # fmt: skip
 
     def reaching(self, losses):
-        """Return a copy whose exponential is one wherever that of any of the losses is."""
+        """Return a copy of which the range covers the ranges of all these losses."""
         low, high = ([getattr(loss, end) for loss in losses] for end in ("low_", "high_"))
         return copy(self)._set_range(np.min(low, axis=0), np.max(high, axis=0))
 
     def _range(self, y):
-        """Return the least and the largest raw output, of every output, shape (2, o)."""
+        """Return the least and the largest raw value of every output, shape (2, o)."""
         return np.log(_ends(self.encode(y).clip(LEAST_PREDICTION)))
 
     def _set_range(self, low, high):
-        """Set the range of every output, and that of all, which every step asks for."""
+        """Set the range of every output, and that of all together, which every step uses."""
         self.low_, self.high_ = low, high
         self.lowest_, self.highest_ = float(low.min()), float(high.max())
         return self
@@ -428,9 +430,9 @@ class _LogLink:
     def _score(self, X, target, weight, penalty, best):
         """Improve a coefficient vector and an intercept by Fisher scoring, halving bad steps.
 
-        Every step is a ridge regression of a working target. McCullagh and Nelder,
-        "Generalized linear models", section 2.5. scikit-learn's solvers find the same, but in ten
-        times the time (lbfgs), or with warnings on wide tables and heavy tails (both).
+        Every step is a ridge regression of a working target (McCullagh and Nelder, "Generalized
+        linear models", section 2.5). scikit-learn's lbfgs finds the same in ten times the time,
+        and both its solvers warn on wide tables and heavy tails.
         """
         lowest = _mean_loss(self, np.full_like(target, best[1]), target, weight)
         for _ in range(SCORING_ROUNDS):
@@ -483,7 +485,7 @@ class Gamma(_LogLink):
             raise ValueError(f"loss='gamma' needs y > 0, got {y.min():g}")
 
     def encode(self, y):
-        """Divide y by its mean; of what is next to nothing, float32 holds the logarithm."""
+        """Divide y by its mean; keep it above 0 in float32, so that it has a logarithm."""
         return super().encode(y).clip(LOWEST_TARGET)
 
     def value(self, raw, target):
@@ -515,24 +517,24 @@ REGRESSION_LOSSES = {
 class _Probabilities:
     """A loss of logits: the Kullback-Leibler divergence from labels to predictions.
 
-    Of labels 0 and 1 that is cross-entropy. Of labels in between, smoothed, the least
-    cross-entropy is not zero, and this is.
+    For labels 0 and 1 it is the cross-entropy. For smoothed labels, in between, a perfect
+    prediction has divergence 0, but a cross-entropy above 0.
     """
 
-    least = 1e-3  # nats: a class of a ten-thousandth of the weight
+    least = 1e-3  # nats: about the baseline where the rare class has one row in ten thousand
     calibrated = True
     finishes = False
 
     def fit(self, y, weight):
-        """Learn the shares of the classes, as logits, of the indicator y, shape (n, o)."""
+        """Learn the shares of the classes, as logits, from the indicator y, shape (n, o)."""
         self.n_outputs_ = y.shape[1]
-        least = 0.5 / (len(y) + 1.0)  # half of one more row
+        least = 0.5 / (len(y) + 1.0)  # as if a class without rows had half a row
         share = np.average(y, axis=0, weights=weight).clip(least, 1.0 - least)
         self.base_ = self.baseline(share[None], np.ones(1))
         return self
 
     def widen(self, y):
-        """Return the loss itself: probabilities have no other range."""
+        """Return the loss itself: the range of probabilities is known."""
         return self
 
     def encode(self, y):
@@ -541,7 +543,7 @@ class _Probabilities:
 
 
 class BinaryCrossEntropy(_Probabilities):
-    """Divergence of one logit per output, the mean over outputs: several are several labels."""
+    """Divergence of one logit per output, the mean over outputs: two classes, or several labels."""
 
     link = "sigmoid"
 
@@ -624,12 +626,13 @@ def _weighted_median(values, weight):
 
 
 def _spread(coef, intercept, present, n_classes, n_rows):
-    """Place the rows of the classes a fold has among all classes.
+    """Return coefficients and intercepts of all classes, from those of the classes in a fold.
 
-    The others are as improbable as so many rows without them say: half of one more row.
+    A class without rows gets coefficients 0, and an intercept below the highest by the log-odds
+    of n + 1/2 rows to half a row.
     """
     if len(present) == 1:
-        intercept = np.abs(intercept)  # of the second of two classes, whichever it was
+        intercept = np.abs(intercept)  # `_logistic` has made it negative for label 0
     lowest = intercept.max() - np.log(2 * n_rows + 1)
     if len(coef) == 1 and len(present) == 2:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2

@@ -19,18 +19,18 @@ import numpy as np
 
 
 def normalised(loss):
-    """Return the normalised loss, of losses divided by that of the best constant prediction.
+    """Return the normalised loss: the square root of a ratio of losses.
 
     Parameters
     ----------
     loss : ndarray
-        Losses as shares of the constant's; rounding may leave them just below 0.
+        Losses divided by that of the best constant prediction; rounding may leave them just
+        below 0.
 
     Returns
     -------
     ndarray
-        Their square roots. Of a squared error this is the nRMSE: an error in the unit of y,
-        as a share of its spread.
+        For the squared error this is the nRMSE: the RMSE divided by the standard deviation of y.
     """
     return np.sqrt(np.maximum(loss, 0.0))
 
@@ -90,7 +90,7 @@ def size_loss(size, size_penalty, target_size=None):
     -------
     float or ndarray
         ``size_penalty * N`` or ``size_penalty * (N - target_size)**2``; a price above 1e30
-        counts as that.
+        counts as 1e30.
     """
     price = np.minimum(size_penalty, _HUGE)
     if target_size is None:
@@ -105,12 +105,12 @@ def size_slope(size, size_penalty, target_size=None):
     return 2.0 * size_penalty * (size - target_size)
 
 
-# The fewest scouts a network trains beyond its size, and the offset of log N, in neurons.
+# The fewest scouts (neurons trained beyond N), and the offset c in log(N + c).
 SCOUTS = 4
-WINDOW = 0.25
-BLOCK = 8
+WINDOW = 0.25  # further scouts, as a share of N
+BLOCK = 8  # neurons that wake or sleep together
 _TINY = sys.float_info.min
-_HUGE = 1e30  # a higher price would do no more, and its losses be more than a float32 holds
+_HUGE = 1e30  # higher prices change nothing, but their size losses might overflow a float32
 
 
 def window_end(size, max_size):
@@ -135,7 +135,7 @@ def window_end(size, max_size):
 
 
 def utility(loss_at_size, loss_at_end, size, end):
-    """Return u: what one neuron of the window lowers the normalised loss by.
+    """Return u: by how much one neuron of the window lowers the normalised loss.
 
     Parameters
     ----------
@@ -163,11 +163,11 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     utility : float
         Smoothed u, in normalised loss per neuron.
     size_penalty : float
-        Price per neuron; 0 lets every useful neuron in.
+        Price per neuron; at 0 every useful neuron is kept.
     target_size : float or None
         None for the linear price, else the size of the quadratic one.
     velocity : float
-        Largest change of ``log(N + SCOUTS)``.
+        Largest change of ``log(N + SCOUTS)`` per call.
     max_size : int
         Largest N.
 
@@ -180,15 +180,15 @@ def next_size(size, utility, size_penalty, target_size, velocity, max_size):
     Notes
     -----
     With ``target_size=None``: ``log(N + c) += velocity * clip(log(u / size_penalty), -1, 1)``,
-    c = `SCOUTS`; the offset lets a network that went to nothing come back. With a target the
+    c = `SCOUTS`; thanks to this offset N can grow again from 0. With a target the
     size loss has curvature ``2 size_penalty``, so N takes half a Newton step,
     ``N -= dJ/dN / (4 size_penalty)``, under the same bound.
     """
     offset = size + SCOUTS
     price = min(max(size_penalty, _TINY), _HUGE)
     if target_size is None:
-        worth = math.log(max(utility, _TINY)) - math.log(price)
-        pull = -1.0 if utility < 0.0 else worth  # also where neurons are free
+        log_ratio = math.log(max(utility, _TINY)) - math.log(price)
+        pull = -1.0 if utility < 0.0 else log_ratio  # a price of 0 counts as _TINY
         new = offset * math.exp(velocity * _bounded(pull, 1.0)) - SCOUTS
     else:
         slope = size_slope(size, price, target_size) - utility
