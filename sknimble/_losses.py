@@ -543,7 +543,7 @@ class _Probabilities:
 
 
 class BinaryCrossEntropy(_Probabilities):
-    """Divergence of one logit per output, the mean over outputs: two classes, or several labels."""
+    """Divergence of one logit per output, the mean over outputs: two classes or several labels."""
 
     link = "sigmoid"
 

@@ -1,14 +1,14 @@
 """K growable networks in one computation: parameters, forward, value and gradient.
 
-A network has a linear path from input to output and ``depth`` hidden layers of the same
-awake size; neurons are ordered, and every neuron's outgoing weights carry its gate:
+A network has a linear path from input to output and ``depth`` hidden layers with equally many
+awake neurons. Neurons are ordered, and the gate of each multiplies its outgoing weights:
 
     h_1 = f(first x),    h_l = f((hidden_l * gate) h_{l-1} + bias_l)
     raw = linear x + (output * gate) h_depth
 
 x carries a trailing 1, so ``linear`` and ``first`` hold their intercepts as their last
 column. Shapes use K networks, C neurons of capacity, d inputs with the 1, o outputs, B rows.
-CSR rows are multiplied by scipy, whose products take as long as there are nonzeros.
+CSR rows are multiplied by scipy, in a time proportional to their nonzeros.
 
 The functions have no state; `GrowableNetworks` owns the memory.
 """
@@ -26,7 +26,7 @@ import torch
 from ._predictor import GELU_SLOPE
 from ._size import BLOCK, gate, window_end
 
-UNIT = 4  # neurons that memory is reserved for at a time
+UNIT = 4  # the capacity is a multiple of this
 
 # A forked process inherits the locks of torch's thread pool but not its threads, and would wait
 # for them for ever.
@@ -75,14 +75,15 @@ class Parameters(NamedTuple):
 
 
 # --------------------------------------------------------------------------- activations
-# From the gradient in h to the gradient in z, in place.
+# Activations are functions of the pre-activation z, with h = f(z); the derivatives below turn the
+# gradient in h into the gradient in z, in place.
 _relu_gradient = torch.ops.aten.threshold_backward.grad_input
 _tanh_gradient = torch.ops.aten.tanh_backward.grad_input
 _silu_gradient = torch.ops.aten.silu_backward.grad_input
 
 
 def _tanh(z):
-    """Return ``2 sigmoid(2 z) - 1``: a quarter of the time of torch's tanh."""
+    """Return ``2 sigmoid(2 z) - 1``, in a quarter of the time of torch's tanh."""
     return torch.sigmoid(z.mul_(2.0)).mul(2.0).sub_(1.0)
 
 
@@ -99,10 +100,10 @@ def _silu_backward(d_h, z, h):
 
 
 def _gelu(z):
-    """Return ``z * sigmoid(GELU_SLOPE * z)`` and leave what the sigmoid is of in z.
+    """Return ``z * sigmoid(GELU_SLOPE * z)`` and leave ``GELU_SLOPE * z`` in z.
 
-    The cheaper of the two approximations in Hendrycks and Gimpel, arXiv 1606.08415: a third of
-    the time of the other. Its derivative is that of SiLU where the sigmoid is.
+    The cheaper of the two approximations in Hendrycks and Gimpel, arXiv 1606.08415: it takes a
+    third of the time. Its derivative is that of SiLU at ``GELU_SLOPE * z``.
     """
     return torch.nn.functional.silu(z.mul_(GELU_SLOPE)).mul_(1.0 / GELU_SLOPE)
 
@@ -123,8 +124,8 @@ def forward(parameters, X, gates, activation):
     ----------
     parameters : Parameters
     X : Tensor of shape (B, d) or (K, B, d), or list of (slice, Tensor of shape (B, d))
-        Rows, with a trailing column of ones: the same for all networks, those of each, or those
-        that successive networks share. A CSR matrix in place of any (B, d).
+        Rows, with a trailing column of ones: the same for all networks, one set per network, or
+        one set per slice of networks. Any (B, d) may be a CSR matrix.
     gates : Tensor of shape (K, 1, C) or None
         How awake every neuron is; None means all are.
     activation : {"relu", "tanh", "silu", "gelu"}
@@ -133,8 +134,8 @@ def forward(parameters, X, gates, activation):
     -------
     raw : Tensor of shape (K, o, B)
     cache : list of (z, h, weight)
-        Per hidden layer its pre-activation, activation (both (K, C, B), and the same where the
-        activation works in place) and the gated outgoing weights: for the backward pass.
+        For the backward pass, per hidden layer: pre-activation and activation, both (K, C, B),
+        one tensor where the activation works in place, and the gated outgoing weights.
     """
     function, cache = ACTIVATIONS[activation][0], []
     raw, z = _from_inputs(parameters, X)
@@ -150,7 +151,7 @@ def forward(parameters, X, gates, activation):
 
 
 def _from_inputs(parameters, X):
-    """Return what the linear path, (K, o, B), and the first layer, (K, C, B), make of a batch."""
+    """Return the outputs of the linear path, (K, o, B), and of the first layer, (K, C, B)."""
     k, o, c = parameters.output.shape
     paths = parameters.linear, parameters.first
     if isinstance(X, torch.Tensor):
@@ -166,7 +167,7 @@ def _from_inputs(parameters, X):
 
 
 def _multiply(weights, rows, out):
-    """Write into (k, m, B) what weights (k, m, d) make of rows (B, d), a tensor or CSR."""
+    """Write weights (k, m, d) times rows (B, d), a tensor or CSR, into ``out`` (k, m, B)."""
     if sp.issparse(rows):
         product = torch.from_numpy(rows @ weights.permute(2, 0, 1).flatten(1).numpy())
         out.copy_(product.t().view_as(out))
@@ -175,7 +176,7 @@ def _multiply(weights, rows, out):
 
 
 def _to_inputs(d_raw, d_z, X, linear, first):
-    """Write the gradients of the linear path and of the first layer into these arrays."""
+    """Write the gradients of the linear path and the first layer into ``linear`` and ``first``."""
     if isinstance(X, list):
         for networks, rows in X:
             _to_inputs(d_raw[networks], d_z[networks], rows, linear[networks], first[networks])
@@ -213,7 +214,7 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
     target : Tensor of shape (o, B) or (K, o, B)
         Encoded targets.
     weight : Tensor of shape (K, B)
-        Row weights that already carry the division by the number of rows.
+        Row weights, already divided by the number of rows.
     loss : object
         A loss of `sknimble._losses`.
     out : Parameters
@@ -233,7 +234,7 @@ def gradient(parameters, X, target, weight, gates, activation, loss, out):
 
 
 def _back_through(cache, d_z, gates, backward, out):
-    """Write the gradients of all layers but the first; return the first's in z."""
+    """Write the gradients of all layers but the first; return the gradient in the first's z."""
     layers = [*out.hidden, out.output]
     for layer in range(len(cache) - 1, -1, -1):
         z, h, outgoing = cache[layer]
@@ -241,7 +242,7 @@ def _back_through(cache, d_z, gates, backward, out):
             torch.bmm(d_z, h.mT, out=layers[layer])
         else:
             torch.mul(torch.bmm(d_z, h.mT), gates, out=layers[layer])
-        # of one output the outer product is cheaper as what it is
+        # for one output a broadcast product is cheaper than bmm
         d_h = outgoing.mT * d_z if d_z.shape[1] == 1 else torch.bmm(outgoing.mT, d_z)
         d_z = backward(d_h, z, h)
         if layer:
@@ -251,18 +252,18 @@ def _back_through(cache, d_z, gates, backward, out):
 
 # -------------------------------------------------------------------------- the learners
 class NetworkState(NamedTuple):
-    """One network outside the batch.
+    """One network as arrays of its own.
 
     Parameters
     ----------
     arrays : tuple of ndarray
         Those of `Parameters`, without the leading axis.
     size : float
-        N, a moving average as its weights are.
+        N, a moving average like the weights.
     sharpness : float, default=1.0
-        What the raw output is multiplied by when the network answers, not while it learns.
+        Factor on the raw output in prediction, not in training.
     shift : ndarray of shape (o,) or float, default=0.0
-        What is then added to it.
+        Added to the product.
     """
 
     arrays: tuple
@@ -282,24 +283,24 @@ def view_parameters(flat, shapes):
 
 
 def _inputs_adjacent(n_neurons, n_inputs):
-    """Tell whether the inputs of a neuron should be neighbours in memory, or the neurons.
+    """Tell whether ``first`` is stored as (C, d), inputs adjacent, or as (d, C), neurons adjacent.
 
-    The product that is the gradient takes up to nine times as long if the neighbours are few, and
-    up to twice as long if their number is no multiple of 8.
+    The matrix product of the gradient takes up to nine times as long if the adjacent dimension is
+    short, and up to twice as long if its length is no multiple of 8.
     """
     return n_neurons < 10 or (n_neurons % 8 > 0 and n_inputs >= 24)
 
 
 def _room(ends):
-    """Return the capacity for networks with these ends: by fours, odd products take longer."""
+    """Return the capacity for networks with these ends: a multiple of `UNIT`, for fast products."""
     return UNIT * -(-int(max(ends, default=0)) // UNIT)
 
 
 class GrowableNetworks:
     """Memory of K networks that grow and shrink: weights, gradient, moments and average.
 
-    All neurons beyond the ``end`` of a network are zero, so they stay zero and need no gate.
-    Methods take the position of a network among these, which changes when others leave.
+    ``end`` is N + W of each network. All weights of neurons beyond it are zero, so they stay zero
+    and need no gate. Methods take positions of networks, which change when other networks leave.
 
     Parameters
     ----------
@@ -314,9 +315,10 @@ class GrowableNetworks:
     max_size : int
         Largest N + W.
     seeds : sequence of K ints
-        Initial weights depend on nothing else: not on K, capacity or when a neuron wakes.
+        Each network's initial weights depend on its seed alone: not on K, the capacity or when a
+        neuron wakes.
     gain : float
-        Scale of the incoming weights of a new neuron of the first layer, times 1 / sqrt(fan-in).
+        Standard deviation of a new neuron's weights in the first layer, times sqrt(fan-in).
     dtype, device : torch's
     """
 
@@ -332,10 +334,10 @@ class GrowableNetworks:
         self.max_size, self.gain = max_size, gain
         self.seeds = np.array(seeds)
         self.size = np.array(sizes, dtype=float)
-        self.average_size = self.size.copy()  # over the steps that "average" is of
+        self.average_size = self.size.copy()  # moving average of N, as "average" of the weights
         self.end = np.zeros(len(self.seeds), dtype=int)
         self.options = {"dtype": dtype, "device": device}
-        self.steps = torch.zeros((), device=device)  # what the optimiser is told
+        self.steps = torch.zeros((), device=device)  # the step count that torch's AdamW reads
         vars(self).update(self._allocate(0))
         self.follow_size()
 
@@ -346,7 +348,7 @@ class GrowableNetworks:
 
     @property
     def capacity(self):
-        """C, the neurons the buffers have room for."""
+        """C, the neurons per layer that the buffers have room for."""
         return self.weights.first.shape[1]
 
     # -- memory
@@ -357,7 +359,7 @@ class GrowableNetworks:
 
     @property
     def owner(self):
-        """Number of the network that each parameter of a flat buffer belongs to."""
+        """Position of the network that each parameter of a flat buffer belongs to."""
         if self._owner is None:
             shapes = self._shapes(self.n_networks, self.capacity)
             self._owner = torch.zeros_like(self.flat["weights"], dtype=torch.int32)
@@ -367,13 +369,13 @@ class GrowableNetworks:
         return self._owner
 
     def first_neurons(self, n):
-        """Return the weights and the gradient of the first n neurons of all networks."""
+        """Return views of the weights and the gradient of the first n neurons of all networks."""
         if n not in self._first:
             self._first[n] = self.weights.first_neurons(n), self.gradient.first_neurons(n)
         return self._first[n]
 
     def _allocate(self, capacity):
-        """Return empty buffers for ``capacity`` neurons, as attributes of this object."""
+        """Return zero buffers for ``capacity`` neurons, as a dict of this object's attributes."""
         shapes = self._shapes(self.n_networks, capacity)
         lengths = [math.prod(shape) for shape in shapes]
         flat = {name: torch.zeros(sum(lengths), **self.options) for name in self.BUFFERS}
@@ -386,7 +388,7 @@ class GrowableNetworks:
         )
 
     def _reallocate(self, capacity, positions):
-        """Move to buffers of another capacity or fewer networks, the function unchanged."""
+        """Move the networks at some positions to buffers of a capacity; predictions stay."""
         buffers = self._allocate(capacity)
         index = torch.as_tensor(positions, device=self.options["device"])
         for name in self.BUFFERS:
@@ -394,10 +396,10 @@ class GrowableNetworks:
             for new, source in arrays:
                 rows, columns = map(min, new.shape[1:], source.shape[1:])
                 new[:, :rows, :columns] = source[index, :rows, :columns]
-        vars(self).update(buffers)  # at once: an interrupted training is still whole
+        vars(self).update(buffers)  # in one statement, so that Ctrl-C leaves a consistent state
 
     def reserve(self, capacity):
-        """Enlarge or reduce the capacity; optimiser state and predictions stay."""
+        """Change the capacity; optimiser state and predictions stay."""
         if capacity != self.capacity:
             self._reallocate(capacity, range(self.n_networks))
 
@@ -424,11 +426,10 @@ class GrowableNetworks:
 
     # -- size
     def follow_size(self, settled=None):
-        """Wake or put to sleep neurons so that N + W of each network train.
+        """Wake neurons or put them to sleep, so that the first N + W of each network train.
 
-        The window moves down only when it is two blocks too long, so that a size that
-        trembles does not lose its scouts. The networks marked in ``settled``, of whole N, have
-        no window.
+        The end moves down only when it is two blocks too far, so that small fluctuations of N
+        cost no scouts. Networks marked in ``settled``, with a whole N, have no window.
         """
         start, ends = self.end, self.end.tolist()
         for position, size in enumerate(self.size.tolist()):
@@ -447,7 +448,7 @@ class GrowableNetworks:
         moved.reserve(_room(moved.end))
         for position in np.flatnonzero(moved.end > start):
             moved._wake(position, start[position], moved.end[position])
-        vars(self).update(vars(moved))  # at once: an interrupted training is still whole
+        vars(self).update(vars(moved))  # in one statement, as in `_reallocate`
         for position in np.flatnonzero(self.end < start):
             self._forget(position, self.end[position])
 
@@ -461,7 +462,7 @@ class GrowableNetworks:
                 array[position, :, end:] = 0.0
 
     def _wake(self, position, start, stop):
-        """Give fresh neurons random incoming and zero outgoing weights, and no past."""
+        """Give new neurons random incoming weights; outgoing ones and moments are zero."""
         for row in range(start, stop, BLOCK):
             end = min(row + BLOCK, stop)
             rng = np.random.default_rng([self.seeds[position], row])
@@ -476,7 +477,7 @@ class GrowableNetworks:
                     array[position, row:end, : block.shape[1]] = block
 
     def gates(self, sizes):
-        """Return the gates of shape (K, 1, C) at the given sizes; None if no size needs any."""
+        """Return gates of shape (K, 1, C) for sizes; None if all trained neurons are awake."""
         sizes = np.asarray(sizes, dtype=float)
         if all(map(operator.ge, sizes.tolist(), self.end.tolist())):
             return None
@@ -484,18 +485,18 @@ class GrowableNetworks:
 
     # -- state
     def set_linear(self, position, coef, intercept):
-        """Start the linear path at coefficients of leading inputs, (o, .), and intercepts (o,)."""
+        """Set the linear path: coefficients of the leading inputs, (o, .), intercepts (o,)."""
         start = np.zeros((self.n_outputs, self.n_inputs))
         start[:, : coef.shape[1]], start[:, -1] = coef, intercept
         start = torch.as_tensor(start, **self.options)
         self.weights.linear[position] = self.average.linear[position] = start
 
     def state(self, position):
-        """Return one network as its average is."""
+        """Return one network's moving averages of weights and N."""
         return NetworkState(self.read("average", position), float(self.average_size[position]))
 
     def read(self, name, position):
-        """Return one network's part of a buffer, cut to its awake neurons, as numpy: copies."""
+        """Return copies of one network's arrays in a buffer, cut to its ``end``, as numpy."""
         shapes = self._shapes(1, self.end[position])
         return tuple(
             array[position].cpu().numpy()[: shape[1], : shape[2]].copy()
@@ -503,7 +504,7 @@ class GrowableNetworks:
         )
 
     def load(self, position, state):
-        """Put a `state` back, with its size; the optimiser forgets."""
+        """Put a `state` back, with its size; moments of the optimiser become zero."""
         self.size[position] = self.average_size[position] = state.size
         self.end[position] = state.arrays[-1].shape[1]
         self.reserve(_room(self.end))
@@ -517,7 +518,7 @@ class GrowableNetworks:
             array[position] = 0.0
             if saved is not None:
                 rows, columns = saved.shape
-                saved = np.require(saved, requirements="W")  # it may be a file mapped into memory
+                saved = np.require(saved, requirements="W")  # a mapped file may be read-only
                 array[position, :rows, :columns] = torch.as_tensor(saved, **self.options)
 
     def snapshot(self, position):
@@ -526,8 +527,8 @@ class GrowableNetworks:
         return np.stack([np.concatenate([a.ravel() for a in arrays]) for arrays in saved])
 
     def restore(self, position, progress):
-        """Put back a network's `NetworkProgress`, of which this is a part: as if uninterrupted."""
-        self.size[position] = min(progress.size, self.max_size)  # perhaps lowered since
+        """Put back sizes and `SAVED` buffers of a network from its `NetworkProgress`."""
+        self.size[position] = min(progress.size, self.max_size)  # max_size may be lower now
         self.average_size[position], self.end[position] = progress.average_size, progress.end
         self.reserve(_room(self.end))
         shapes = self._shapes(1, progress.end)

@@ -1,19 +1,19 @@
 """AdamW over the flat buffers of K networks, one fused call, and their moving average.
 
-Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) is for the weights of neurons:
-not for the linear path, nor for the biases of all hidden layers but the first, whose biases are
-a column of its weights.
+Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) applies to the weights of neurons
+and to the biases of the first layer, which are a column of its weights; not to the linear path,
+nor to the other biases.
 """
 
 import torch
 
 BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8
 AVERAGE_DECAY = 0.99
-LASTING_DECAY = 0.998  # where no falling rate brings the weights to rest
+LASTING_DECAY = 0.998  # where the learning rate is not annealed, so that weights fluctuate
 
 
 def average_decay(step, most=AVERAGE_DECAY):
-    """Return what is left of a moving average at this step, the first of which is number 1."""
+    """Return the decay of the moving average at this step; the first step is 1."""
     return min(most, (1.0 + step) / (10.0 + step))
 
 
@@ -31,7 +31,7 @@ def adamw_step(networks, learning_rates, weight_decay, step, most=AVERAGE_DECAY)
     step : int
         Steps made so far, this one included; for the bias corrections.
     most : float, default=AVERAGE_DECAY
-        Where the decay of the average ends.
+        Largest decay of the average, which grows towards it.
     """
     weights, fastest = networks.flat["weights"], max(learning_rates)
     before = weights.clone() if min(learning_rates) < fastest else None
@@ -42,7 +42,7 @@ def adamw_step(networks, learning_rates, weight_decay, step, most=AVERAGE_DECAY)
         weight_decay=0.0, eps=EPSILON, amsgrad=False, maximize=False,
     )  # fmt: skip
     if before is not None:
-        # Take back what a step at the highest rate was too long for the other networks.
+        # All networks took a step at the highest rate: undo a part of it for those with less.
         excess = weights.new_tensor([1.0 - rate / fastest for rate in learning_rates])
         weights.lerp_(before, excess.index_select(0, networks.owner))
     networks.flat["average"].lerp_(weights, 1.0 - average_decay(step, most))
