@@ -1,9 +1,9 @@
-"""Which rows each network meets, and in what order: its own, cut into batches of equal size.
+"""Which rows each network learns from, and in what order, cut into batches of equal size.
 
-Networks that learn from the same rows are a *group*. One group shares every batch, X of shape
-(B, d). Of several groups, as with folds, each has batches of its own rows, so that a network
-meets the rows that it would meet alone, and none that it does not learn from. X is gathered a
-slab of batches at a time and never copied whole.
+Networks that learn from the same rows are a *group*. The networks of a single group share every
+batch, X of shape (B, d). With several groups, as with folds, each has batches of its own rows: the
+same batches that its networks would get if they were trained alone. X is gathered a *slab* of
+several batches at a time and never copied whole.
 """
 
 from copy import copy
@@ -17,11 +17,11 @@ import torch
 from ._late import read
 
 SLAB_ROWS = 16384  # rows gathered at a time, over all groups
-SLAB_CELLS = 2**18  # ... and numbers of X: more would go through main memory, page by page
-POSITION = np.int32  # of a row: half the memory of the default, and there are several per row
-JUDGED_ROWS = 2048  # rows judged at a time where they have to be made dense
-SPARSE_SHARE = 0.05  # of nonzeros, from which dense products are as fast
-COPIED_CELLS = 150_000  # fewer cost less to copy for every network than products by group
+SLAB_CELLS = 2**18  # ... and numbers of X: larger slabs leave the cache and cost page faults
+POSITION = np.int32  # type of row numbers: half the memory of the default
+DENSE_ROWS = 2048  # held-out rows made dense at a time
+SPARSE_SHARE = 0.05  # share of nonzeros from which dense products are as fast
+COPIED_CELLS = 150_000  # fewer numbers are copied for every network, not multiplied group by group
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Rows:
 
     Shapes are (n, d), (n, o) and (K, n) for K networks, or groups of them. Where networks have
     rows of their own, targets are (K, n, o) and X is (K, n, d), or a list of pairs: a slice of
-    networks, and the rows (n, d) that they share. A weight of None is one for all.
+    networks, and the rows (n, d) that they share. A weight of None means 1 for all rows.
     """
 
     X: torch.Tensor
@@ -41,13 +41,13 @@ class Rows:
         return self.X.shape[-2]
 
     def stays_sparse(self):
-        """Tell whether X is a scipy matrix best multiplied as it is."""
+        """Tell whether X is a scipy matrix that is multiplied as such, without making it dense."""
         if not sp.issparse(self.X) or self.target.device.type != "cpu":
             return False
         return self.X.nnz < SPARSE_SHARE * self.X.shape[0] * self.X.shape[1]
 
     def ready(self):
-        """Return the rows with X as products take it: a tensor, unless it stays sparse."""
+        """Return the rows with X ready for products: a tensor, unless it stays sparse."""
         if isinstance(self.X, torch.Tensor | list) or self.stays_sparse():
             return self
         return Rows(_like(self.target, self.X.toarray()), self.target, self.weight)
@@ -68,7 +68,7 @@ class Rows:
         return Rows(self.X[start:stop], self.target[start:stop], weight)
 
     def split(self, sizes):
-        """Return views of consecutive rows, so many in each; cheaper than a slice of each."""
+        """Return views of consecutive rows of these sizes; cheaper than `slice` for each."""
         if not isinstance(self.X, torch.Tensor):
             return [self.slice(*ends) for ends in pairwise(np.cumsum([0, *sizes]).tolist())]
         weight = repeat(None) if self.weight is None else self.weight.split(sizes, dim=1)
@@ -81,15 +81,15 @@ class Rows:
         return Rows(self.X[networks], self.target[networks], self.weight[networks])
 
     def blocks(self):
-        """Yield slices and their rows, ready: all at once, or a few at a time to be made dense."""
+        """Yield slices and their rows, ready: all at once, or a few at a time if made dense."""
         here = isinstance(self.X, torch.Tensor) or self.stays_sparse()
-        step = len(self) if here else JUDGED_ROWS
+        step = len(self) if here else DENSE_ROWS
         for start in range(0, len(self), step):
             cut = slice(start, start + step)
             yield cut, (self if step == len(self) else self.slice(cut.start, cut.stop)).ready()
 
     def averaging(self, scale):
-        """Return weights (K, n) that average over the rows, times ``scale`` of shape (K,)."""
+        """Return weights (K, n), divided by the number of rows, times ``scale`` of shape (K,)."""
         each = _like(self.target, scale / len(self))[:, None]
         return each.expand(-1, len(self)) if self.weight is None else self.weight * each
 
@@ -100,14 +100,14 @@ class Batches:
     Parameters
     ----------
     rows : Rows
-        X (n, d), targets (n, o) or (G, n, o) and weights (G, n) or None, of G groups. A weight of
-        zero says that a row is not the group's.
+        X (n, d), targets (n, o) or (G, n, o) and weights (G, n) or None, for G groups. A row does
+        not belong to a group for which its weight is zero.
     groups : ndarray of int, shape (1, K) or (2, K)
-        Which group each network belongs to and, last, while it finishes.
+        Which group each network belongs to and, in the last row, which when it finishes.
     batch_size : int
         Most rows per batch and network, before it finishes.
     scale : ndarray of shape (K,)
-        What the loss of each network is multiplied by.
+        Factor on the loss of each network.
 
     Attributes
     ----------
@@ -126,23 +126,23 @@ class Batches:
         self._sparse = rows.stays_sparse()
         self.n_batches = -(-max(len(self.own[group]) for group in groups[0]) // batch_size)
         self.group_of = groups
-        self._settle(groups[0], scale)
+        self._set_groups(groups[0], scale)
 
     def of(self, networks, finishing):
-        """Return the batches of some of the networks, by position, of which some may finish."""
+        """Return the batches of some of the networks, by position; ``finishing`` is a mask."""
         batches = copy(self)
         before, after = self.group_of[0, networks], self.group_of[-1, networks]
-        batches._settle(np.where(finishing, after, before), self.scale[networks])
+        batches._set_groups(np.where(finishing, after, before), self.scale[networks])
         return batches
 
-    def _settle(self, group, scale):
-        """Tell which groups there are, and forget what was worked out for others."""
+    def _set_groups(self, group, scale):
+        """Set the group and the scale of every network, and clear what was cached."""
         self.scale = scale
         self.groups, self.slot = np.unique(group, return_inverse=True)
         self._uniform, self._whole, self._cuts = {}, None, None
 
     def epoch(self, rng):
-        """Yield the batches of one pass, their weights scaled and divided by the rows.
+        """Yield the batches of one pass, with weights scaled and divided by the rows of the batch.
 
         Parameters
         ----------
@@ -162,11 +162,11 @@ class Batches:
         yield self._whole
 
     def _batches_of(self, orders):
-        """Return the batches of one pass through the rows of each group, in this order."""
+        """Return the batches of one pass, from the rows of each group and their order."""
         return self._shared(*orders[0]) if len(orders) == 1 else self._separate(orders)
 
     def _orders(self, seed):
-        """Return the rows of each group, and a random order that depends on their number alone."""
+        """Return each group's rows and their random order, which depends on their number alone."""
         own = [self.own[group] for group in self.groups]
         orders = {}
         for n in set(map(len, own)):
@@ -176,7 +176,7 @@ class Batches:
         return [(rows, orders[len(rows)]) for rows in own]
 
     def _rows_of(self, group):
-        """Return the rows of one group, those of weight zero included."""
+        """Return all rows, with the targets and weights of one group."""
         target, weight = self.rows.target, self.rows.weight
         return Rows(
             self.rows.X,
@@ -186,7 +186,7 @@ class Batches:
 
     # ---------------------------------------------------------------- the same rows for all
     def _shared(self, own, order):
-        """Yield batches of own rows, in this order, that all networks share."""
+        """Yield batches, shared by all networks, of the rows ``own`` in the given order."""
         n, rows = len(order), self._rows_of(self.groups[0])
         per_slab = max(1, self._slab_rows() * self.n_batches // n)
         edges = np.linspace(0, n, self.n_batches + 1).astype(int)
@@ -199,7 +199,7 @@ class Batches:
                 yield batch.ready()
 
     def _slab_rows(self):
-        """Return the rows gathered at a time."""
+        """Return how many rows a slab has."""
         few = SLAB_ROWS if self._sparse else SLAB_CELLS // self.rows.X.shape[1]
         return min(SLAB_ROWS, few)
 
@@ -211,7 +211,7 @@ class Batches:
 
     # ---------------------------------------------------------------- rows of its own for each
     def _separate(self, orders):
-        """Yield batches in which every group has its own rows, in order; the fewer are padded."""
+        """Yield batches with rows of each group, in its order; shorter ones are padded."""
         if self._cuts is None:
             self._cuts = self._cut()
         starts, sizes, share, slot, runs = self._cuts
@@ -236,7 +236,7 @@ class Batches:
                 yield Rows(rows, at_target, at_weight)
 
     def _cut(self):
-        """Cut the rows of each group into as many batches, all as long as the longest.
+        """Cut the rows of each group into `n_batches` batches, padded to the longest.
 
         Returns
         -------
@@ -245,11 +245,11 @@ class Batches:
         sizes : Tensor of int, shape (n_batches, K)
             Rows of each batch that are not padding.
         share : Tensor of shape (n_batches, K)
-            The scale by the rows of the batch.
+            The scale divided by the rows of the batch.
         slot : Tensor of int, shape (K,)
             Position of each network's group.
         runs : list of slice or None
-            Successive networks of a group; None if each network gets its own copy of the rows.
+            Adjacent networks of a group; None if each network gets its own copy of the rows.
         """
         counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
@@ -261,7 +261,7 @@ class Batches:
         return edges[:-1].T, sizes, share, slot, runs
 
     def _runs(self, n_rows):
-        """Return successive networks of a group as slices, if products by them are worth it."""
+        """Return adjacent networks of a group as slices, or None if copying X is cheaper."""
         new = np.flatnonzero(np.diff(self.slot)) + 1
         copies = len(self.slot) - len(new) - 1
         if self._sparse or copies * n_rows * self.rows.X.shape[1] < COPIED_CELLS:
@@ -269,7 +269,7 @@ class Batches:
         return [slice(*ends) for ends in pairwise([0, *new.tolist(), len(self.slot)])]
 
     def _gather(self, index):
-        """Return X per batch: (K or runs, B, d), or pairs of a network and its CSR rows."""
+        """Return X of each batch: (K or runs, B, d), or pairs of a network and its CSR rows."""
         X, flat = self.rows.X, index.reshape(-1)
         if self._sparse:
             return [
@@ -292,24 +292,24 @@ class Batches:
         return target.index_select(1, slot), 1.0 if weight is None else weight
 
     def _tensor(self, array):
-        """Return an array as a tensor of the targets' kind."""
+        """Return an array as a tensor with the dtype and device of the targets."""
         return _like(self.rows.target, array)
 
 
 def _like(tensor, array):
-    """Return an array as a tensor of the kind of another, on its device."""
+    """Return an array as a tensor with the dtype and device of another."""
     return torch.as_tensor(array, dtype=tensor.dtype, device=tensor.device)
 
 
 def _take(tensor, positions, dim=0):
-    """Return a copy of rows or columns; on a CPU numpy takes two thirds of torch's time."""
+    """Return a copy of rows or columns; on a CPU by numpy, in two thirds of torch's time."""
     if tensor.device.type == "cpu":
         return torch.from_numpy(tensor.numpy().take(positions, axis=dim))
     return tensor.index_select(dim, torch.as_tensor(positions, device=tensor.device))
 
 
 def _relative(weight, dtype):
-    """Return weights that are 1 on average where they are not 0; None if they all are 1."""
+    """Return weights whose nonzero values are 1 on average; None if these are all equal."""
     if all(((rows == 0) | (rows == rows.amax())).all() for rows in weight):
         return None
     weight = weight.to(dtype)
@@ -317,12 +317,12 @@ def _relative(weight, dtype):
 
 
 def side_by_side(parts):
-    """Return judging rows in one part, networks with rows of their own, if they are few and dense.
+    """Return held-out rows as one part, with rows for each network, if they are few and dense.
 
     Parameters
     ----------
     parts : list of (ndarray of int, Rows)
-        Positions of networks, each at most once, and the rows that judge all of them.
+        Positions of networks, each at most once, and the held-out rows that they share.
 
     Returns
     -------
@@ -340,7 +340,7 @@ def side_by_side(parts):
     first = 0
     for members, rows in parts:
         here, n = slice(first, first + len(members)), len(rows)
-        # Padded with rows of weight 0, which must be targets that the loss knows.
+        # Padding has weight 0, but its targets must be valid: a copy of the first row.
         X[here], target[here] = rows.X[:1], rows.target[:1]
         X[here, :n], target[here, :n] = rows.X, rows.target
         weight[here, :n] = longest / n * (1.0 if rows.weight is None else rows.weight)
@@ -349,10 +349,10 @@ def side_by_side(parts):
     return [(networks[order], Rows(X, target, weight).of(order))]
 
 
-def judges_of(parts, networks, finishing):
-    """Return the judging rows of some networks, in ascending order, by position among these.
+def held_out_rows_of(parts, networks, finishing):
+    """Return the held-out rows of networks that do not finish, by position among the networks.
 
-    Those that finish have none.
+    ``networks`` are numbers, in ascending order; ``finishing`` is a mask.
     """
     found = []
     for members, rows in parts:

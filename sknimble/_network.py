@@ -292,7 +292,7 @@ def _inputs_adjacent(n_neurons, n_inputs):
 
 
 def _room(ends):
-    """Return the capacity for networks with these ends: a multiple of `UNIT`, for fast products."""
+    """Return the capacity for networks with these ends: a multiple of `UNIT`, for speed."""
     return UNIT * -(-int(max(ends, default=0)) // UNIT)
 
 

@@ -1,32 +1,35 @@
 """How long each network trains and at what learning rate: numbers only, no weights.
 
-A network *explores* at a constant rate (after a warm-up). When its held-out objective has not
-improved for a share of the steps so far, or steps run out, it *anneals*: the rate falls
-linearly to 0, over a share of the steps its best state took, and its size stays as it is. An
-anneal that has paid, by a few ``tol``, is followed by another (warm restarts, Loshchilov and
-Hutter, arXiv 1608.03983); one that has found nothing by half its length ends there. So the length
-follows the data: a small noisy table that peaks after 100 steps is done after 450, and one that
-can be learnt to the last digit trains on.
+Training has up to three phases. A network *explores* at a constant rate, after a warm-up. When
+its held-out objective has not improved for a share of the steps so far, or steps run out, it
+*settles*: its size stays as it is, and it *anneals*. The rate falls linearly to 0, over a share of
+the steps its best state took. An anneal that has improved the objective by a few ``tol`` is
+followed by another (warm restarts, Loshchilov and Hutter, arXiv 1608.03983); one without
+improvement ends after half its length. So the length follows the data: a small noisy table whose
+best state comes after 100 steps is done after 450, and a table without noise trains much longer.
 
-Whoever may then *finishes*: back to the best state, and one more anneal from a lower rate on all
-rows, those included that have judged it so far. Nothing can judge that, so it is short.
+If the loss and the rows allow it, a network then *finishes*: it goes back to its best state and
+anneals once more, from a lower rate, on all rows, its held-out ones included. As no rows are left
+to measure this by, it is short.
 
-A training that may go on later never anneals: its rate falls as the fourth root of the steps.
+A training that may be continued later is not annealed: its rate falls as 1 over the fourth root of
+the steps.
 """
 
 from copy import copy
 
 import numpy as np
 
-WARM_UP = 40  # steps of rising learning rate, in which no size is judged
-PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3  # exploring without improvement
+WARM_UP = 40  # steps of rising learning rate, in which N rests
+# Exploring ends after so many steps without improvement, and at least a share of all steps.
+PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
-ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # the anneal, as a share of the best step
-ANNEAL_GAIN = 4.0  # times tol, to be followed by another anneal
-MOST_DOUBT = 0.5  # share of the linear model's loss that few rows can call luck
+ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # least length of an anneal, in steps and of the best step
+ANNEAL_GAIN = 4.0  # improvement, in tol, after which an anneal is followed by another
+MOST_DOUBT = 0.5  # the largest `relative_error`
 FINISH_SHARE, FINISH_RATE = 0.2, 0.3  # of the steps so far, and of the learning rate
-FIXED_STEPS = 600  # length of a training with nothing to watch
-FALL_STEPS, FALL_POWER = 400, 0.25  # how the rate falls where nothing is annealed
+FIXED_STEPS = 600  # length of a training without held-out rows
+FALL_STEPS, FALL_POWER = 400, 0.25  # how the rate falls where it is not annealed
 
 
 class Schedule:
@@ -43,15 +46,22 @@ class Schedule:
     patience : int
         Fewest epochs without improvement before a network stops exploring.
     tol : float
-        Relative improvement that counts; for `ANNEAL_GAIN` times that an anneal is repeated.
+        Relative improvement that counts; after `ANNEAL_GAIN` times that an anneal is repeated.
     anneal : bool
-        False has the rate fall slowly for ever, so that training can be continued later.
+        False makes the rate fall slowly without end, so that training can be continued later.
     finishes : ndarray of bool, shape (K,), or None
-        Whether a network, a watched one, has the rows to finish on; None if none has.
+        Whether a network, if watched, finishes on its held-out rows; None if none does.
+
+    Attributes
+    ----------
+    best, best_step : ndarray of shape (K,)
+        Best objective so far, and the step of the state to keep, which is within ``tol`` of it.
+    improved, improved_step : ndarray of shape (K,)
+        Objective and step of the last improvement by ``tol``, for patience.
     """
 
-    _PER_NETWORK = ("watched", "limit", "best", "best_step", "mark", "mark_step", "anneal_start",
-                    "anneal_steps", "anneal_from", "finishes")  # fmt: skip
+    _PER_NETWORK = ("watched", "limit", "best", "best_step", "improved", "improved_step",
+                    "anneal_start", "anneal_steps", "anneal_from", "finishes")  # fmt: skip
 
     def __init__(
         self, watched, epoch_steps, max_iter, patience, tol, anneal=True, finishes=None
@@ -62,24 +72,24 @@ class Schedule:
         self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
         fixed = limit
-        if anneal:  # whole epochs, two at least: it turns between them
+        if anneal:  # whole epochs, at least two, because phases change between epochs
             fixed = min(limit, epoch_steps * max(2, -(-FIXED_STEPS // epoch_steps)))
         self.limit = np.where(watched, limit, fixed)
         self.best, self.best_step = np.full(k, np.inf), np.zeros(k, dtype=int)
-        self.mark, self.mark_step = np.full(k, np.inf), np.zeros(k, dtype=int)
+        self.improved, self.improved_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.first_step = 0
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
         self.anneal_from = np.full(k, np.inf)  # the best objective when the anneal began
         self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes
 
     def begin_at(self, step):
-        """Go on after so many steps: limits and steps without improvement count from here."""
-        for name in ("limit", "best_step", "mark_step", "first_step"):
+        """Continue a training of so many steps: limit and patience are counted from there."""
+        for name in ("limit", "best_step", "improved_step", "first_step"):
             setattr(self, name, getattr(self, name) + step)
 
     def rate(self, step):
-        """Return the learning rate of every network, as a share of the largest, a list."""
-        # Every step asks: for a few networks plain floats take a tenth of an array's time.
+        """Return the learning rate of every network, as a share of the initial one, a list."""
+        # Called at every step: for a few networks plain floats take a tenth of an array's time.
         warm = min(1.0, (step + 1.0) / WARM_UP)
         if not self.anneal:
             warm *= (1.0 + step / FALL_STEPS) ** -FALL_POWER
@@ -91,38 +101,38 @@ class Schedule:
         ]
 
     def is_steady(self, step):
-        """Tell whether no rate changes before the next `turn`."""
+        """Tell whether all rates stay the same until the next `change_phase`."""
         return self.anneal and step >= WARM_UP and not self.settled.any()
 
     @property
     def finishing(self):
-        """Tell which networks finish, a bool array: they are not watched any more."""
+        """Tell which networks are in their finish, a bool array: they are watched no more."""
         return self.finishes & ~self.watched
 
     @property
     def settled(self):
-        """Tell which networks have turned to their anneal, a bool array."""
+        """Tell which networks have begun to anneal, a bool array."""
         return np.isfinite(self.anneal_start)
 
     def observe(self, step, objective, doubt=0.0):
-        """Record held-out objectives (nan: none); return which are the best so far, or as good.
+        """Record held-out objectives (nan: none); return which networks' states to keep.
 
-        Less than ``tol`` is luck: what replaces the first candidate, the linear model, must be
-        better by that, and by ``doubt``, of each network the `relative_error`; of others that are
-        as close to the best the latest is taken. It is an average of more, and its size has had
-        more time to settle.
+        A difference of less than ``tol`` is noise. The first candidate, the linear model, is
+        replaced only by a state that is better by ``tol`` and by ``doubt``, the `relative_error`
+        of each network. Later, any state within ``tol`` of the best replaces the one before: its
+        weights are averaged over more steps, and its size has had more time to converge.
         """
         first = (self.best_step == self.first_step) & np.isfinite(self.best)
         luck = np.maximum(self.tol, doubt)
-        good = objective < self.best * np.where(first, 1.0 - luck, 1.0 + self.tol)
-        self.best[good] = np.minimum(self.best, objective)[good]
-        self.best_step[good] = step
-        marked = objective < self.mark * (1.0 - self.tol)
-        self.mark[marked], self.mark_step[marked] = objective[marked], step
-        return good
+        kept = objective < self.best * np.where(first, 1.0 - luck, 1.0 + self.tol)
+        self.best[kept] = np.minimum(self.best, objective)[kept]
+        self.best_step[kept] = step
+        better = objective < self.improved * (1.0 - self.tol)
+        self.improved[better], self.improved_step[better] = objective[better], step
+        return kept
 
-    def turn(self, step):
-        """Start what is due, to anneal or to finish; return who goes back to the best."""
+    def change_phase(self, step):
+        """Start anneals and finishes that are due; return which networks go back to their best."""
         stuck = self._stuck(step)
         if not self.anneal:
             self.anneal_start[stuck] = -np.inf
@@ -130,7 +140,7 @@ class Schedule:
         reach = np.where(self.watched, self.best_step, 0)
         length = np.maximum(np.maximum(ANNEAL_STEPS, ANNEAL_SHARE * reach), self.epoch_steps)
         length = np.minimum(length, 0.5 * self.limit)
-        last = step + length + self.epoch_steps > self.limit  # the next turn would be too late
+        last = step + length + self.epoch_steps > self.limit  # after the next epoch: too late
         length = np.where(last, np.maximum(self.limit - step, 1), length)
         due = np.isinf(self.anneal_start) & (stuck | last)
         ended = np.flatnonzero(self.finished(step) & self.watched & ~last)
@@ -142,7 +152,7 @@ class Schedule:
         return (due & stuck) | self._begin_to_finish(step)
 
     def _begin_to_finish(self, step):
-        """Let those finish that may, are done and have time; return which."""
+        """Start the finish of networks that are done and have steps left for it; return which."""
         length = max(ANNEAL_STEPS, FINISH_SHARE * step, self.epoch_steps)
         learnt = self.best_step > self.first_step
         starting = self.finishes & self.watched & learnt & self.finished(step)
@@ -155,12 +165,12 @@ class Schedule:
         """Tell which watched, exploring networks have stopped improving."""
         first = np.where(self.best_step == self.first_step, FIRST_STEPS, 0)
         patience = np.maximum(first, max(self.patience_steps, PATIENCE_SHARE * step))
-        return self.watched & np.isinf(self.anneal_start) & (step - self.mark_step >= patience)
+        return self.watched & np.isinf(self.anneal_start) & (step - self.improved_step >= patience)
 
     def finished(self, step):
-        """Tell which networks are done; an anneal that found nothing is after half its length.
+        """Tell which networks are done: an anneal without improvement is after half its length.
 
-        Not one that steps are running out for: it has not gone back to the best.
+        An anneal that ends at the limit takes its whole length: it may not have begun at the best.
         """
         end = self.anneal_start + self.anneal_steps
         idle = self.watched & (self.best >= self.anneal_from) & (end < self.limit)
@@ -168,8 +178,8 @@ class Schedule:
         return (step >= end) | (step >= self.limit)
 
     def limited(self, step):
-        """Tell which watched networks ``max_iter`` cut short when they might still improve."""
-        recent = step - self.mark_step < 0.5 * self.patience_steps
+        """Tell which watched networks ``max_iter`` ends while they might still improve."""
+        recent = step - self.improved_step < 0.5 * self.patience_steps
         return self.watched & (step >= self.limit) & recent
 
     def joined(self, others):
@@ -188,21 +198,21 @@ class Schedule:
 
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def relative_error(before, after):
-    """Return the standard error of a change of normalised loss, as a share of it.
+    """Return the standard error of a change of the normalised loss, as a share of this loss.
 
     Parameters
     ----------
     before, after : ndarray of shape (n,)
-        Losses of the same rows, weighted; 0 for those that do not count.
+        Weighted losses of the same rows; 0 for padding.
 
     Returns
     -------
     float
-        At most `MOST_DOUBT`.
+        At most `MOST_DOUBT`, also for fewer than two rows.
     """
     n, gain = np.count_nonzero(before), before - after
     if n < 2:
         return MOST_DOUBT
     spread = np.square(gain).sum() - gain.sum() ** 2 / n
-    # of a root, the share is half that of what it is the root of
+    # halved, because the normalised loss is a square root
     return min(MOST_DOUBT, 0.5 * np.sqrt(max(0.0, spread) * n / (n - 1)) / before.sum())

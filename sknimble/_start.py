@@ -1,4 +1,4 @@
-"""From encoded rows to K networks ready to train: tensors, folds, linear start, memory guard."""
+"""From encoded rows to K networks ready to train: tensors, linear start, held-out rows."""
 
 import hashlib
 
@@ -18,9 +18,9 @@ from ._training import Training
 MEMORY_LIMIT = 4 * 2**30
 # A table with fewer rows per column than this chooses the ridge penalty of its linear start.
 ROWS_PER_COLUMN = 15
-LOG_PENALTY = 4  # of the highest to choose from, for rows of weight 1; the lowest is 1
-GAIN = 5 / 3  # of the weights of new neurons on their inputs, which are mostly well below 1
-FARTHEST = 1e30  # target, encoded: float32 holds it
+LOG_PENALTY = 4  # log10 of the highest penalty to choose from, for weights of 1; the lowest is 1
+GAIN = 5 / 3  # of the incoming weights of new neurons: more than 1, as inputs are mostly below 1
+FARTHEST = 1e30  # encoded targets are clipped there, so that float32 holds them
 
 
 def start_training(
@@ -28,22 +28,23 @@ def start_training(
     validation=None, fold=None, n_plain=None, published=None, normaliser=None, progress=None,
     epoch=0, anneal=True, finish=True, **options,
 ):  # fmt: skip
-    """Return a `Training` of K networks on shared rows.
+    """Return a `Training` of K networks.
 
     Parameters
     ----------
     X : ndarray, CSR matrix or LateMatrix of shape (n, d)
-        Encoded inputs; their dtype is the one computed in.
+        Encoded inputs; their dtype is that of all computations.
     target : ndarray of shape (n, o) or (K, n, o) or (F, n, o)
-        Targets of `encode_target`: the same for all networks, or those of each.
+        Targets from `encode_target`: the same for all, or those of each network or fold.
     loss : object
         A fitted loss.
     weight : ndarray of shape (K, n) or (F, n)
         Row weights of every network, or of every fold, held-out rows included.
     held_out : ndarray of bool, shaped as ``weight``, or None
-        Rows that judge a network instead of training it.
+        Rows held out from each network or fold.
     validation : tuple of (X, target, weight) or None
-        Explicit rows, encoded likewise, that judge every network, in place of ``held_out``.
+        Encoded rows given by the user: the held-out rows of all networks, in place of
+        ``held_out``.
     sizes : array-like of shape (K,)
         Initial sizes.
     max_size, depth : int
@@ -51,26 +52,26 @@ def start_training(
     seeds : sequence of K ints
         Seeds of the initial weights.
     n_plain : int, default=None
-        Leading columns of X that the linear start is fitted on, all by default: on the
-        encoding behind them it would overfit, so there the linear path starts at zero.
+        Leading columns of X on which the linear start is fitted, all by default. On the
+        piecewise-linear encoding behind them it would overfit: there the linear path starts at 0.
     device : {"cpu", "cuda", "mps"}
     learning_rate : float
-        Step size of the weights; where no rows judge, less as in `normalisers`.
+        Of the weights; without held-out rows it is multiplied by the share of `normalisers`.
     fold : ndarray of int, shape (K,), or None
-        Which row of ``weight``, ``held_out`` and ``target`` each network has; None if its own.
+        Index into ``weight``, ``held_out`` and ``target`` for each network; None: 0 to K - 1.
     published : list of FittedNetwork or None
-        Networks to go on from, one per seed, instead of linear models; of the given sizes.
-        Those larger than ``max_size`` go on from their first neurons, without ``progress``.
+        Networks to continue, one per seed, instead of starting at linear models; their N are
+        ``sizes``. If any is larger than ``max_size``, all continue without ``progress``.
     normaliser : float or None
-        What losses were divided by, of the first rows with something to explain.
+        That of an earlier call; used if that call's targets had more than one value.
     progress : Progress or None
-        The training behind them, None if nothing is known of it.
+        Of the training that made ``published``, None if unknown.
     epoch : int
         Epochs made so far.
     anneal : bool, default=True
-        As `Training` takes it.
+        As in `Training`.
     finish : bool, default=True
-        Whether networks that anneal finish on their held-out rows, where the loss does.
+        Whether networks finish on their held-out rows, if they anneal and the loss allows it.
     **options
         Passed to `Training`.
 
@@ -88,7 +89,7 @@ def start_training(
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
     scale, share = normalisers(loss, target, weight, fold)
     if ((weight == 0.0) | (weight == weight.max())).all():
-        weight = weight > 0.0  # a byte a row says as much
+        weight = weight > 0.0  # equal weights fit into a byte per row
     trains = None if held_out is None else ~held_out
     if published is not None and max(network.n_hidden for network in published) > max_size:
         published = [network.truncated(max_size) for network in published]
@@ -102,16 +103,16 @@ def start_training(
     finish = finish and trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(X, target, weight, fold, parts, device)
-    judging = _held_out_parts(X, target, weight, held_out, fold, validation, device)
+    held_out_rows = _held_out_parts(X, target, weight, held_out, fold, validation, device)
     if loss.calibrated:
-        _smooth(train, groups, judging, _class_shares(target, weight, fold))
+        _smooth(train, groups, held_out_rows, _class_shares(target, weight, fold))
     if normaliser is not None and normaliser > loss.least:
         scale, share = normaliser, 1.0
-    if not judging:  # where rows judge a network, they say when there is no more to learn
+    if not held_out_rows:  # with held-out rows, training stops when it does not improve
         learning_rate = learning_rate * share
     training = Training(
-        networks, loss, train, groups, judging, normaliser=scale, learning_rate=learning_rate,
-        anneal=anneal, **options,
+        networks, loss, train, groups, held_out_rows, normaliser=scale,
+        learning_rate=learning_rate, anneal=anneal, **options,
     )  # fmt: skip
     training.epoch = epoch
     if published is not None:
@@ -161,7 +162,7 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
 
 
 def start_linear(networks, X, target, weight, loss, fold, chosen=None):
-    """Start every linear path at the linear model of its rows; equal rows share one fit."""
+    """Set linear paths to linear models; networks with the same rows share one fit."""
     for members, rows, own_target in _groups(weight, target, fold, chosen):
         used = thin(X, np.flatnonzero(rows))
         data = X, own_target, for_penalty(rows)
@@ -179,26 +180,26 @@ def _read_rows(data, positions):
 
 
 def _best_penalty(loss, data, positions):
-    """Return the ridge penalty that every fourth row likes best of a fit to the others.
+    """Return the ridge penalty of the fit with the least loss on every fourth row, held out.
 
-    Equal rows are one, or copies would judge what they have taught. Rows of much weight need
-    higher penalties to feel them.
+    Equal rows count as one here, because copies of a row must not be on both sides. The larger
+    the weights, the higher the penalties that are tried.
     """
-    judging = _numbered(read(data[0], positions)) % 4 == 3
-    if not judging.any():
+    scored = _numbered(read(data[0], positions)) % 4 == 3
+    if not scored.any():
         return 1.0
     highest = LOG_PENALTY + int(np.log10(max(1.0, data[2][positions].mean())))
 
     def score(penalty):
-        coef, intercept = loss.fit_linear(*_read_rows(data, positions[~judging]), penalty)
-        X, target, weight = _read_rows(data, positions[judging])
+        coef, intercept = loss.fit_linear(*_read_rows(data, positions[~scored]), penalty)
+        X, target, weight = _read_rows(data, positions[scored])
         return np.average(row_losses(loss, X @ coef.T + intercept, target), weights=weight)
 
     return min(10.0 ** np.arange(highest + 1), key=score)
 
 
 def _numbered(X):
-    """Return the number of every row; equal ones share one, but in sparse X, which is not read."""
+    """Return the number of every row; equal rows of a dense X share one."""
     if sp.issparse(X):
         return np.arange(X.shape[0])
     number = {}
@@ -206,21 +207,22 @@ def _numbered(X):
 
 
 def normalisers(loss, target, weight, fold):
-    """Return what the loss of each network is divided by, and what share is left to explain.
+    """Return the normaliser of each network's loss, and a share, of shape (K,) both.
 
-    The second is 1 unless the best constant loses next to nothing. The optimiser is blind to the
-    scale of a loss, and would learn the rows of a class that weighs a millionth as well as the
-    others: its rate is that much lower.
+    The normaliser is the loss of the best constant, but at least ``loss.least``; the share is this
+    loss divided by the normaliser, 1 unless the loss is tiny. Adam ignores the scale of a loss,
+    and would fit a class with a millionth of the weight as closely as any other: the share makes
+    the learning rate smaller instead.
     """
-    worth = np.empty(len(fold))
+    baseline = np.empty(len(fold))
     for members, rows, own_target in _groups(weight, target, fold):
-        worth[members] = baseline_loss(loss, own_target, rows)
-    found = np.maximum(worth, loss.least)
-    return found, worth / found
+        baseline[members] = baseline_loss(loss, own_target, rows)
+    found = np.maximum(baseline, loss.least)
+    return found, baseline / found
 
 
 def _groups(weight, target, fold, chosen=None):
-    """Yield networks with equal row weights and targets: members, weights, target of each.
+    """Yield groups of networks with equal weights and targets: positions, weights, target.
 
     Parameters
     ----------
@@ -232,7 +234,7 @@ def _groups(weight, target, fold, chosen=None):
     """
 
     def rows(one):
-        # Made again when asked for: of many rows, those of all networks are much to keep.
+        # Computed anew at every call: kept for all networks they would take much memory.
         return weight[one] if chosen is None else weight[one] * chosen[one]
 
     equal = {}
@@ -245,14 +247,14 @@ def _groups(weight, target, fold, chosen=None):
 
 
 def _digest(array):
-    """Return a few bytes that equal arrays, and practically no others, have in common."""
+    """Return a hash of an array."""
     return hashlib.blake2b(np.ascontiguousarray(array)).digest()
 
 
 def _training_rows(X, target, weight, fold, parts, device):
-    """Return the rows of every group of networks, and the group of each network, for each part.
+    """Return the rows of all groups, and the group of each network, shape (len(parts), K).
 
-    ``parts`` are masks of rows as in `_groups`, or None.
+    ``parts`` are the rows of the phases, before and while finishing: as ``chosen`` in `_groups`.
     """
     weights, targets, groups = [], [], np.empty((len(parts), len(fold)), dtype=int)
     for group, chosen in zip(groups, parts, strict=True):
@@ -272,32 +274,32 @@ def _class_shares(target, weight, fold):
     return shares.clip(0.0, 1.0)
 
 
-def _smooth(train, groups, judging, shares):
-    """Mix all labels with the class shares of the networks that they are for."""
+def _smooth(train, groups, held_out_rows, shares):
+    """Mix all labels with the class shares of the networks that use them."""
     _, first = np.unique(groups[0], return_index=True)
     train.target = smoothed(train.target, shares[first], SMOOTHING)
-    for members, rows in judging:
+    for members, rows in held_out_rows:
         weight, n_rows = rows.weight, len(rows)
-        if weight is not None:  # rows of equal weight that say as much
+        if weight is not None:  # the effective number of rows
             n_rows = float(weight.sum() ** 2 / weight.square().sum())
         rows.target = smoothed(rows.target, shares[members[:1]], DOUBT / (n_rows + 2.0))
 
 
 def encode_target(loss, target, dtype):
-    """Return targets on the loss's scale, without last bits, where units of y leave a trace."""
+    """Return targets on the loss's scale, rounded to float32, so that units of y do not matter."""
     target = loss.encode(target).clip(-FARTHEST, FARTHEST)
     return target.astype(np.float32).astype(dtype)
 
 
 def make_rows(X, target, weight, device):
-    """Return as tensors the rows that any group of networks weighs.
+    """Return as tensors the rows whose weight is positive for any group of networks.
 
     Parameters
     ----------
     X : ndarray or CSR matrix of shape (n, d)
     target : ndarray of shape (n, o) or (groups, n, o)
     weight : ndarray of shape (groups, n)
-        If all are equal there are none.
+        If all are equal, the weight of the result is None.
     device : str
 
     Returns
@@ -323,20 +325,20 @@ def make_rows(X, target, weight, device):
 
 
 def _held_out_parts(X, target, weight, held_out, fold, validation, device):
-    """Return the judging rows, one part for all networks that share them."""
+    """Return held-out rows as parts: positions of networks, and the rows that they share."""
     if validation is not None:
         X, target, rows = validation
-        return [(np.arange(len(fold)), _judging_rows(X, target, rows, device))]
+        return [(np.arange(len(fold)), _validation_rows(X, target, rows, device))]
     if held_out is None:
         return []
     return [
-        (members, _judging_rows(X, own_target, rows, device))
+        (members, _validation_rows(X, own_target, rows, device))
         for members, rows, own_target in _groups(weight, target, fold, held_out)
         if rows.any()
     ]
 
 
-def _judging_rows(X, target, weight, device):
-    """Return as tensors the rows of one group, their weights 1 on average."""
+def _validation_rows(X, target, weight, device):
+    """Return the held-out rows of one group as tensors, with weights of mean 1."""
     weight = np.divide(weight, weight[weight > 0.0].mean(), dtype=X.dtype)
     return make_rows(X, target, weight[None], device)

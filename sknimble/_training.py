@@ -2,9 +2,9 @@
 
 Steps descend the loss with N and with N + W neurons awake in turn: the trapezoid rule for the
 window average in J. At every other step with N both losses are measured on the same rows, and
-N takes its own step. What a network publishes is the best moving average of its weights and of N
-that its held-out rows have seen and, of a classifier, its sharpness; `_schedule` says which is
-the best, and when it is done.
+N takes its own step. After every epoch the moving averages of weights and of N are evaluated on
+the held-out rows, and the best ones so far are kept, for a classifier with its sharpness.
+`_schedule` says which are the best, and when a network is done.
 """
 
 import math
@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from ._batches import Batches, judges_of, side_by_side
+from ._batches import Batches, held_out_rows_of, side_by_side
 from ._calibration import best_sharpness, kept_means
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
@@ -27,9 +27,9 @@ from ._size import BLOCK, next_size, normalised, size_loss, utility
 
 CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and moves N
 SIZE_VELOCITY = 0.03  # largest change of log(N + SCOUTS) per cycle
-SIZE_MEMORY = 0.9  # of the moving average of the utility, per cycle
-IDLE_WEIGHTS = 4000  # fewer cost less to compute than to leave out
-WORK_OF_A_THREAD = 20_000_000  # products a step; for less, threads wait longer than they work
+SIZE_MEMORY = 0.9  # decay of the moving average of the utility, per cycle
+IDLE_WEIGHTS = 4000  # fewer weights with a closed gate cost less to compute than to leave out
+WORK_OF_A_THREAD = 20_000_000  # multiplications per step that make one more thread worth while
 
 
 class Divergence(ValueError):
@@ -38,7 +38,7 @@ class Divergence(ValueError):
 
 @contextmanager
 def at_most_threads(n_threads):
-    """Let this thread's operations use so many threads at most, for a while."""
+    """Return a context in which torch uses at most so many threads."""
     before = torch.get_num_threads()
     if before > n_threads:
         torch.set_num_threads(n_threads)
@@ -65,13 +65,15 @@ class Training:
     loss : object
         A fitted loss.
     train : Rows
-        Of groups of networks with the same rows.
+        Training rows, with weights and targets for each group of networks with the same rows.
     groups : ndarray of int, shape (1, K) or (2, K)
-        Which group each network belongs to and, if it may finish, which has its held-out rows too.
-    judging : list of (ndarray of int, Rows)
-        Networks, each at most once, and the rows that judge them; others train for a fixed length.
+        Which group of rows each network learns from and, in a second row, which when it finishes:
+        one with its held-out rows too.
+    held_out_rows : list of (ndarray of int, Rows)
+        Positions of networks, each at most once, and their held-out rows. Networks without any
+        train for a fixed length.
     normaliser : float or ndarray of shape (K,)
-        What the loss is divided by: that of the best constant prediction.
+        The loss of the best constant prediction, by which losses are divided.
     activation : str
     size_penalty : float or ndarray of shape (K,)
     target_size : float or None
@@ -87,17 +89,21 @@ class Training:
     rng : numpy.random.RandomState
         Shuffles rows; not drawn from when a batch holds all of them.
     anneal : bool
-        False has the learning rate fall slowly for ever, so that training can go on.
+        False makes the learning rate fall slowly without end, so that training can go on later.
 
     Attributes
     ----------
     members : ndarray
-        Numbers of the networks still in training.
+        Numbers of the networks still in training. A *number* is fixed; a *position*, among these,
+        changes when networks leave.
     results : dict of int to NetworkState
-        The best state of every network, or the latest that is as good, by number; once it has
-        finished, what became of it.
+        State to keep of every network, by number: the best, or the latest within ``tol`` of it;
+        after a finish, the last.
     before_finish : dict of int to NetworkState
-        What those that finish were before, of which their held-out rows can tell the truth.
+        Best states of networks that have begun to finish: they have not learned from their
+        held-out rows.
+    departed : dict of int to NetworkProgress
+        Where networks that have left stood, if training can go on later.
     """
 
     _PER_NETWORK = (
@@ -106,9 +112,9 @@ class Training:
     )  # fmt: skip
 
     def __init__(
-        self, networks, loss, train, groups, judging, *, normaliser, activation, size_penalty,
-        target_size, learning_rate, weight_decay, batch_size, max_iter, tol, patience, rng,
-        anneal=True,
+        self, networks, loss, train, groups, held_out_rows, *, normaliser, activation,
+        size_penalty, target_size, learning_rate, weight_decay, batch_size, max_iter, tol,
+        patience, rng, anneal=True,
     ):  # fmt: skip
         k = networks.n_networks
         self.networks, self.loss = networks, loss
@@ -119,8 +125,8 @@ class Training:
         self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
         self.normaliser = np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
         self.all_batches = self.batches = Batches(train, groups, batch_size, 1.0 / self.normaliser)
-        self.all_judges = self.judges = side_by_side(judging)
-        watched = np.isin(np.arange(k), [m for members, _ in judging for m in members])
+        self.all_held_out_rows = self.held_out_rows = side_by_side(held_out_rows)
+        watched = np.isin(np.arange(k), [m for members, _ in held_out_rows for m in members])
         self.schedule = Schedule(
             watched, self.batches.n_batches, max_iter, patience, tol, anneal,
             finishes=watched & (len(groups) > 1),
@@ -130,64 +136,67 @@ class Training:
         self.utility = np.zeros(k)
         self.data_loss = np.full(k, np.nan)
         self.sharpness, self.shift = np.ones(k), np.zeros((k, networks.n_outputs))
-        self.linear_losses, self.doubt = {}, np.zeros(k)  # of the rows, while it is the best
+        # Linear models' losses on each held-out row, by number, until something else is kept.
+        self.linear_losses, self.doubt = {}, np.zeros(k)
         self.limited = False
-        self._aim()
+        self._set_gates()
 
     @property
     def train(self):
-        """The rows of all groups; their weights only where not all are equal."""
+        """The rows of all groups; without weights if all are equal."""
         return self.all_batches.rows
 
     @property
     def utility_weight(self):
-        """What the moving sums of the utility, of one measurement a cycle, are divided by."""
+        """Divisor of the moving average of the utility, which starts at 0 (as in Adam)."""
         return 1.0 - SIZE_MEMORY ** -(-self.step // CYCLE)
 
     # ---------------------------------------------------------------- stop and go on
     def stop(self):
-        """End here: let the networks still in training go."""
+        """End the training of all networks here."""
         self._leave(np.ones(len(self.members), dtype=bool))
 
     def states(self):
-        """Return by number what every network would publish if it ended here."""
+        """Return the state of every network, by number, as if training ended here."""
         kept = np.isin(self.members, list(self.results.keys() - self.before_finish.keys()))
         now = {self.members[i]: self.networks.state(i) for i in np.flatnonzero(~kept)}
         return {**self.results, **now}
 
     def progress(self):
-        """Return what `resume` goes on from, once all networks have left; None if it cannot."""
+        """Return the `Progress` to resume from, when all networks have left; None if annealed."""
         if self.schedule.anneal:
             return None
         networks = [self.departed[member] for member in sorted(self.departed)]
         return Progress(networks, self.step, self.rng.get_state())
 
     def resume(self, states, progress):
-        """Go on from published states, the first candidates, and from the progress behind them.
+        """Continue an earlier training from its published states and its progress.
+
+        The published states are the first candidates to be kept.
 
         Parameters
         ----------
         states : list of NetworkState
         progress : Progress or None
-            None lets the optimiser start anew, from the published states.
+            None: the optimiser starts anew, from the published states.
         """
         self.step = progress.step if progress else 0
         for position, state in enumerate(states):
             self.networks.load(position, state)
         self.schedule.begin_at(self.step)
         with self._full_precision():
-            self._judge(self._validate())
+            self._keep_best(self._validate())
         if progress:
             for position, one in enumerate(progress.networks):
                 self.networks.restore(position, one)
                 self.utility[position], self.data_loss[position] = one.utility, one.data_loss
             self.rng.set_state(progress.rng_state)
         self.networks.follow_size()
-        self._aim()
+        self._set_gates()
 
     # ---------------------------------------------------------------- the generator
     def epochs(self):
-        """Yield, after every pass over the rows, the `Epoch` of each network in training.
+        """Yield, after every pass over the rows, the `Epoch` of each network still in training.
 
         Yields
         ------
@@ -201,27 +210,27 @@ class Training:
         """
         if not self.step:
             with self._full_precision():
-                self._judge_linear()
+                self._add_linear_candidate()
         while len(self.members):
-            # Dispatch costs a quarter less in this mode. It must end before anyone else runs.
+            # Inference mode saves a quarter of the dispatch time. It must end before the yield.
             threads = at_most_threads(self._n_threads())
             with torch.inference_mode(), threads, self._full_precision():
                 records = self._pass()
             yield records
 
     def _full_precision(self):
-        """Return a context in which autocast is not in force."""
+        """Return a context without autocast."""
         return in_full_precision(str(self.networks.options["device"]))
 
     def _n_threads(self):
-        """Return how many threads the products of a step, forward, are worth."""
+        """Return how many threads are worth while for the products of a forward pass."""
         networks, rows = self.networks, len(self.train) // self.batches.n_batches
         width = networks.n_inputs + (networks.depth - 1) * networks.capacity + networks.n_outputs
         work = networks.n_networks * networks.capacity * width * rows
         return 1 + work // WORK_OF_A_THREAD
 
     def _pass(self):
-        """Go through the rows once and judge the networks; return their records."""
+        """Train on all rows once and evaluate on the held-out rows; return the records."""
         tic = time.perf_counter()
         steady = self.learning_rates(1) if self.schedule.is_steady(self.step + 1) else None
         for number, rows in enumerate(self.batches.epoch(self.rng)):
@@ -230,13 +239,16 @@ class Training:
         validation = self._validate()
         self._check(validation[self.schedule.watched])
         records = self._records(validation, time.perf_counter() - tic)
-        self._judge(validation)
-        self._turn()
+        self._keep_best(validation)
+        self._change_phase()
         return records
 
     # ---------------------------------------------------------------- one pass
     def _descend(self, rows, learning_rates, *, recorded):
-        """Take one step in the weights and, once a cycle, which may be recorded, one in N."""
+        """Take one step in the weights and, once per cycle, one in N.
+
+        ``recorded`` asks for the data loss, for the record of the epoch, even without scouts.
+        """
         networks, target, weight = self.networks, rows.target.mT, rows.weight
         measuring = self.step % CYCLE == 0
         scouting = measuring and self.size_gates is not None
@@ -247,19 +259,21 @@ class Training:
         if self.step % 2 == 0:
             weights, out, gates = self._at_size()
         raw = gradient(weights, rows.X, target, weight, gates, self.activation, self.loss, out)
-        # Without scouts the utility is 0 whatever the losses: one an epoch is for the record.
+        # Without scouts the utility is 0, and the loss is computed for the record only.
         if scouting or (measuring and recorded):
             loss = (self.loss.value(raw, target) * weight).sum(dim=1)
             self.data_loss = normalised(loss.cpu().numpy())
         if measuring:
-            self._observe(normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss)
+            self._add_utility(
+                normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss
+            )
         self.step += 1
         adamw_step(networks, learning_rates, self.weight_decay, self.step, self.longest_average)
         if measuring and self.step > WARM_UP:
             self._resize()
 
     def _at_size(self):
-        """Return weights, gradient and gates at N, without the scouts if many are idle."""
+        """Return weights, gradient and gates at N; scouts are cut off if that saves enough."""
         networks, gates = self.networks, self.size_gates
         if gates is None:
             return networks.weights, networks.gradient, None
@@ -271,14 +285,14 @@ class Training:
         return *networks.first_neurons(n), gates[..., :n]
 
     def learning_rates(self, ahead=0):
-        """Return the rate of every network some steps ahead, a list."""
+        """Return the learning rate of every network some steps ahead, a list."""
         shares = self.schedule.rate(self.step + ahead)
         rates = self.learning_rate.tolist()
         return [rate * share for rate, share in zip(rates, shares, strict=True)]
 
     # ---------------------------------------------------------------- size
-    def _observe(self, loss_at_end):
-        """Let the measured utility into its moving average."""
+    def _add_utility(self, loss_at_end):
+        """Add the measured utility to its moving average."""
         losses = self.data_loss.tolist(), loss_at_end.tolist()
         if not all(map(math.isfinite, chain(*losses))):
             self._diverge()
@@ -291,7 +305,7 @@ class Training:
         networks, settled = self.networks, self.schedule.settled.tolist()
         if all(settled):
             return
-        # Plain floats: a few networks take less time than one operation on arrays.
+        # For a few networks, plain floats are faster than arrays.
         sizes, utilities = networks.size.tolist(), self.utility.tolist()
         members = zip(sizes, utilities, self.size_penalty.tolist(), settled, strict=True)
         total = self.utility_weight
@@ -303,21 +317,21 @@ class Training:
         decay = average_decay(self.step, self.longest_average) ** CYCLE
         networks.average_size += (1.0 - decay) * (networks.size - networks.average_size)
         networks.follow_size(settled)
-        self._aim()
+        self._set_gates()
 
-    def _aim(self):
-        """Set the gates at N, None if no network has scouts; at N + W there are none."""
+    def _set_gates(self):
+        """Set the gates for steps at N, None if no network has scouts."""
         self.size_gates = self.networks.gates(self.networks.size)
 
-    # ---------------------------------------------------------------- judging
+    # ---------------------------------------------------------------- held-out rows
     def _validate(self, *, linear=False):
-        """Return the held-out loss of every network at its average N, rounded; nan without one.
+        """Return the held-out loss of every network at its average N, rounded; nan without rows.
 
-        ``linear`` tells that this N is 0, in what networks are compared with from here on.
+        With ``linear`` this N is 0, and the losses of all rows are stored for `_compare`.
         """
         networks, losses = self.networks, np.full(len(self.members), np.nan)
         gates = networks.gates(np.rint(networks.average_size))
-        for here, rows in self.judges:
+        for here, rows in self.held_out_rows:
             everyone, scale = len(here) == len(losses), self.batches.scale[here]
             average = networks.average if everyone else networks.average.of(here)
             own_gates = gates if everyone or gates is None else gates[here]
@@ -340,7 +354,7 @@ class Training:
         return normalised(losses)
 
     def _compare(self, here, losses, linear):
-        """Keep the losses of linear models, or tell how much of a gain on them may be luck."""
+        """Store the row losses of linear models, or the relative error of a gain on them."""
         for position, of_rows in zip(here, losses, strict=True):
             member = self.members[position]
             if linear:
@@ -349,7 +363,7 @@ class Training:
                 self.doubt[position] = relative_error(self.linear_losses[member], of_rows)
 
     def _check(self, *arrays):
-        """Raise if losses, or weights to publish, are not finite."""
+        """Raise `Divergence` if losses, or weights to publish, are not finite."""
         if not all(np.isfinite(array).all() for array in arrays):
             self._diverge()
 
@@ -358,51 +372,54 @@ class Training:
         raise Divergence(f"the loss is not finite after {self.step} steps")
 
     def _size_loss(self, sizes):
-        """Return the size loss of every network at a size of its own."""
+        """Return the size loss of every network."""
         return size_loss(sizes, self.size_penalty, self.target_size)
 
-    def _judge_linear(self):
-        """Let the network without neurons, the linear model, be the first candidate."""
+    def _add_linear_candidate(self):
+        """Make the linear models, the networks without neurons, the first states to keep."""
         sizes = self.networks.average_size
         self.networks.average_size = np.zeros_like(sizes)
-        self._judge(self._validate(linear=not self.results))
+        self._keep_best(self._validate(linear=not self.results))
         self.networks.average_size = sizes
 
-    def _judge(self, validation):
-        """Keep the state of every network that is the best so far, or as good."""
+    def _keep_best(self, validation):
+        """Store the states that the schedule says are the best so far, or within ``tol``."""
         objective = validation + self._size_loss(self.networks.average_size)
-        good = self.schedule.observe(self.step, objective, self.doubt)
-        for position in np.flatnonzero(good):
+        kept = self.schedule.observe(self.step, objective, self.doubt)
+        for position in np.flatnonzero(kept):
             if self.step:
                 self.linear_losses.pop(self.members[position], None)
             self.results[self.members[position]] = self.networks.state(position)._replace(
                 sharpness=float(self.sharpness[position]), shift=self.shift[position].copy()
             )
 
-    def _turn(self):
-        """Send networks back to their best, to anneal at a whole N or to finish; let some go."""
+    def _change_phase(self):
+        """Start the next phase of networks for which it is due; let go of those that are done.
+
+        They go back to their best state, if the schedule says so, and N becomes whole.
+        """
         before, networks = self.schedule.settled, self.networks
-        back = self.schedule.turn(self.step)
+        back = self.schedule.change_phase(self.step)
         for position in np.flatnonzero(back):
             networks.load(position, self.results[self.members[position]])
         finishing = back & self.schedule.finishing
-        turned = finishing | (self.schedule.settled & ~before)
+        changed = finishing | (self.schedule.settled & ~before)
         if finishing.any():
             members = self.members[finishing].tolist()
             self.before_finish.update({member: self.results[member] for member in members})
             self._choose_rows()
-        networks.average_size[turned] = np.rint(networks.average_size[turned])
-        networks.size[turned] = networks.average_size[turned]
+        networks.average_size[changed] = np.rint(networks.average_size[changed])
+        networks.size[changed] = networks.average_size[changed]
         done = self.schedule.finished(self.step)
         self.limited |= self.schedule.limited(self.step).any()
         if done.any():
             self._leave(done)
-        if turned.any():
+        if changed.any():
             self.networks.follow_size(self.schedule.settled)
-            self._aim()
+            self._set_gates()
 
     def _leave(self, done):
-        """Let networks go: with their best state, or with the last where nothing judged them."""
+        """End the training of some networks; without held-out rows their last state is kept."""
         states = self.states()
         for position in np.flatnonzero(done):
             member = self.members[position]
@@ -419,31 +436,31 @@ class Training:
         self._keep(np.flatnonzero(~done))
 
     def _keep(self, positions):
-        """Go on with the networks at the given positions only."""
+        """Continue with the networks at the given positions only."""
         networks, schedule = copy(self.networks), copy(self.schedule)
         networks.keep(positions)
         schedule.keep(positions)
         kept = {name: getattr(self, name)[positions] for name in self._PER_NETWORK}
-        # at once: an interrupted training is still whole
+        # in one statement, so that Ctrl-C leaves a consistent state
         vars(self).update(networks=networks, schedule=schedule, **kept)
         self._choose_rows()
-        self._aim()
+        self._set_gates()
 
     def _choose_rows(self):
-        """Let every network learn from its rows, and be judged by others unless it finishes."""
+        """Select the batches and the held-out rows of the networks, by their phase."""
         finishing = self.schedule.finishing
         self.batches = self.all_batches.of(self.members, finishing)
-        self.judges = judges_of(self.all_judges, self.members, finishing)
+        self.held_out_rows = held_out_rows_of(self.all_held_out_rows, self.members, finishing)
 
     def part(self, positions):
-        """Return a training of the given networks that goes on from here; results are shared."""
+        """Return a `Training` that goes on with the networks at some positions; shares results."""
         part = copy(self)
         part.rng = deepcopy(self.rng)
         part._keep(positions)
         return part
 
     def joined(self, others):
-        """Return one training of these networks and those of other parts at the same step."""
+        """Return one `Training` of these networks and those of other parts, at the same step."""
         joined, parts = copy(self), [self, *others]
         joined.networks = self.networks.joined([part.networks for part in others])
         joined.schedule = self.schedule.joined([part.schedule for part in others])

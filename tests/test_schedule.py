@@ -39,7 +39,7 @@ def run(schedule, objective):
         rates += [schedule.rate(step + i) for i in range(epoch_steps)]
         step += epoch_steps
         schedule.observe(step, np.where(schedule.watched, objective(step), np.nan))
-        back[schedule.turn(step) & (back < 0)] = step
+        back[schedule.change_phase(step) & (back < 0)] = step
         end[schedule.finished(step) & (end < 0)] = step
         assert step <= max(2 * LONG * STEPS_PER_EPOCH, schedule.max_iter * epoch_steps)
     return back, end, np.array(rates)
@@ -194,7 +194,7 @@ def test_a_restart_does_not_go_back_to_the_best_nor_pass_max_iter():
     while not schedule.finished(step)[0]:
         step += STEPS_PER_EPOCH
         schedule.observe(step, objective(step))
-        turns += int(schedule.turn(step)[0])
+        turns += int(schedule.change_phase(step)[0])
     assert turns == 1
     assert step <= LONG * STEPS_PER_EPOCH
     assert not schedule.limited(step)[0] or step == LONG * STEPS_PER_EPOCH
@@ -205,7 +205,7 @@ def test_an_anneal_that_paid_is_repeated_only_with_steps_for_a_whole_one(max_ite
     schedule = make(max_iter=max_iter)
     for step in range(10, 420, 10):
         schedule.observe(step, np.array([0.5 if step == 400 else 1.0]))
-        schedule.turn(step)
+        schedule.change_phase(step)
     # The first from 310 to 410; another would have 0.4 of 400 steps and end at 570.
     assert schedule.finished(410)[0] != again
     assert schedule.rate(410)[0] == float(again)
@@ -231,7 +231,7 @@ def test_whoever_finishes_goes_back_to_the_best_and_is_watched_no_more():
     schedule, back = make(finishes=True), []
     for step in range(STEPS_PER_EPOCH, 3000, STEPS_PER_EPOCH):
         schedule.observe(step, np.where(schedule.watched, falling_until(300)(step), np.nan))
-        back += [step] * int(schedule.turn(step)[0])
+        back += [step] * int(schedule.change_phase(step)[0])
         assert schedule.watched[0] != schedule.finishing[0]
         if schedule.finished(step)[0]:
             break
@@ -343,7 +343,7 @@ def test_an_objective_below_zero_can_improve():
     schedule = make(tol=1e-2)
     schedule.observe(10, np.array([-1.0]))
     assert schedule.observe(20, np.array([-1.1]))[0]
-    assert schedule.mark_step[0] == 20
+    assert schedule.improved_step[0] == 20
 
 
 # ------------------------------------------------------------------ several networks
@@ -374,28 +374,28 @@ def test_a_schedule_begun_later_counts_from_there():
     later.begin_at(1000)
     np.testing.assert_array_equal(later.limit, first.limit + 1000)
     later.observe(1010, np.array([1.0]))
-    assert not later.turn(1010 + PATIENCE_STEPS - 10)[0]
+    assert not later.change_phase(1010 + PATIENCE_STEPS - 10)[0]
 
 
 def test_begun_later_the_first_candidate_leads_for_as_long():
     schedule = make()
     schedule.begin_at(500)
     schedule.observe(500, np.array([1.0]))
-    assert not schedule.turn(1490)[0]
-    assert schedule.turn(1500)[0]
+    assert not schedule.change_phase(1490)[0]
+    assert schedule.change_phase(1500)[0]
 
 
 def test_begun_later_with_nothing_to_watch_the_anneal_is_as_short():
     schedule = make([False])
     schedule.begin_at(5000)
     for step in range(5010, 5550, 10):
-        schedule.turn(step)
+        schedule.change_phase(step)
     # 600 steps, of which the last 100 anneal
     assert [schedule.rate(step)[0] for step in (5400, 5500, 5550)] == [1.0, 1.0, 0.5]
 
 
 def test_a_training_of_one_epoch_has_a_rate_until_its_end():
     schedule = make([False], max_iter=1, epoch_steps=50)
-    schedule.turn(50)
+    schedule.change_phase(50)
     assert schedule.finished(50).all()
     assert schedule.rate(50) == [1.0]

@@ -66,7 +66,7 @@ def test_weights_of_the_rows_that_judge_have_mean_one():
     weight = np.random.default_rng(0).exponential(size=(2, len(y)))
     held_out = np.arange(len(y)) % 4 == np.array([[0], [1]])
     training = start(X, y, weight=weight, held_out=held_out, sizes=(5.0, 5.0))
-    for member, (_, rows) in enumerate(training.judges):
+    for member, (_, rows) in enumerate(training.held_out_rows):
         own = weight[member, held_out[member]]
         np.testing.assert_allclose(rows.weight[0], own / own.mean())
 
@@ -106,7 +106,7 @@ def test_networks_that_hold_out_the_same_rows_share_them():
     parts = _start._held_out_parts(X, y, weight, held_out, np.arange(3), None, "cpu")
     found = {tuple(members.tolist()): len(rows) for members, rows in parts}
     assert found == {(0, 2): 10, (1,): 20}
-    ((members, rows),) = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).judges
+    ((members, rows),) = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).held_out_rows
     kept = (rows.weight > 0).sum(dim=1).tolist()
     assert dict(zip(members.tolist(), kept, strict=True)) == {0: 10, 1: 20, 2: 10}
 
@@ -119,8 +119,8 @@ def test_labels_that_train_and_labels_that_judge_are_smoothed_apart(explicit):
     if explicit:
         rows = {"validation": (X[:18], y[:18], np.ones(18))}
     training = start(X, y, loss=BinaryCrossEntropy().fit(y, np.ones(60)), **rows)
-    ((_, judging),) = training.judges
-    for found, share in ((training.train.target, SMOOTHING), (judging.target, DOUBT / 20)):
+    ((_, held_out),) = training.held_out_rows
+    for found, share in ((training.train.target, SMOOTHING), (held_out.target, DOUBT / 20)):
         np.testing.assert_allclose(np.unique(found), [share / 3, 1.0 - share * 2 / 3], rtol=1e-6)
     assert set(y.ravel()) == {0.0, 1.0}
 
@@ -132,8 +132,8 @@ def test_weights_that_differ_count_as_so_many_equal_ones():
     training = start(
         X, y, loss=BinaryCrossEntropy().fit(y, np.ones(60)), validation=(X[:18], y[:18], weight)
     )
-    ((_, judging),) = training.judges
-    np.testing.assert_allclose(judging.target.min(), DOUBT / 11 / 3, rtol=1e-6)
+    ((_, held_out),) = training.held_out_rows
+    np.testing.assert_allclose(held_out.target.min(), DOUBT / 11 / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -168,7 +168,7 @@ def test_explicit_validation_rows_judge_every_network():
     X, y = draw_table()
     validation = X[:7], y[:7], np.ones(7)
     training = start(X, y, validation=validation, sizes=(5.0, 5.0))
-    ((members, rows),) = training.judges
+    ((members, rows),) = training.held_out_rows
     assert members.tolist() == [0, 1]
     assert len(rows) == 7
     assert len(training.train) == len(y)
@@ -179,12 +179,12 @@ def test_some_networks_may_hold_out_nothing():
     held_out = np.zeros((2, len(y)), dtype=bool)
     held_out[1, :10] = True
     training = start(X, y, held_out=held_out, sizes=(5.0, 5.0))
-    assert [members.tolist() for members, _ in training.judges] == [[1]]
+    assert [members.tolist() for members, _ in training.held_out_rows] == [[1]]
     assert training.schedule.watched.tolist() == [False, True]
 
 
 def test_with_nothing_held_out_nobody_judges():
-    assert start(*draw_table()).judges == []
+    assert start(*draw_table()).held_out_rows == []
 
 
 # ------------------------------------------------------------------ the linear start

@@ -313,7 +313,7 @@ def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
             with torch.inference_mode():
                 training.networks.size[:] = 0.0
                 training.networks.follow_size()
-                training._aim()
+                training._set_gates()
     assert min(sizes_of(records)) < 1.0
     assert records[-1].size > 2.0
     assert records[-1].data_loss < 0.6 * records[0].data_loss
@@ -335,7 +335,7 @@ def test_n_is_averaged_over_the_same_steps_as_the_weights():
 # ------------------------------------------------------------------ the best state
 def held_out_objective(training, state, price):
     """Return the objective of a state on the held-out rows, by the network that predicts."""
-    ((_, rows),) = training.all_judges
+    ((_, rows),) = training.all_held_out_rows
     network = FittedNetwork.from_state(state, "silu")
     error = network.raw(rows.X[:, :-1].numpy()) - rows.target.numpy()
     return float(normalised(0.5 * np.mean(error**2) / training.normaliser[0])) + price * state.size
