@@ -1,8 +1,9 @@
-"""Where a training stands, as numpy: what a later call needs to go on with it.
+"""The state of a training, as numpy, from which a later call can continue it.
 
-A training goes on exactly, optimiser and random numbers included, when its estimator kept its
-`Progress`; from the published weights alone the optimiser starts anew. Either way scales,
-categories and classes stay those of the first call, so what they rest on must not change.
+If the estimator has kept its `Progress`, a training continues exactly, optimiser and random
+numbers included; from the published weights alone, the optimiser starts anew. Either way scales,
+categories and classes stay those of the first call, so parameters that they depend on must not
+change.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ from functools import wraps
 
 import numpy as np
 
-# What the weights, scales and categories of the first call rest on.
+# Parameters on which the weights, scales and categories of the first call depend.
 FIXED = {
     "activation", "categorical_features", "early_stopping", "encoding", "loss", "n_estimators",
     "n_hidden_layers", "quantile", "validation_fraction",
 }  # fmt: skip
-# Share of the learning rate that pieces have after a fit: no row of it is known, to be learnt from
-# again, and at the full rate a few new rows would undo what many have taught.
+# Factor on the learning rate of `partial_fit` after `fit`: no row of that table can be replayed,
+# and at the full rate a few new rows would undo what many rows have taught.
 CAUTION = 0.1
 
 
@@ -33,7 +34,7 @@ class NetworkProgress:
     end : int
         N + W, the neurons that train.
     utility : float
-        Moving sum of the measured utility.
+        Moving average of the measured utility, not yet divided by `Training.utility_weight`.
     data_loss : float
         As last measured on a training batch.
     buffers : ndarray of shape (4, n_parameters)
@@ -60,9 +61,9 @@ class Progress:
     rng_state : tuple
         Of the generator that shuffles rows, as `numpy.random.RandomState.get_state` returns it.
     earlier : EarlierRows or None
-        Rows to learn from again. No file holds any.
+        Rows to learn from again. They are never written to a file.
     after_fit : bool, default=False
-        Whether networks had learnt from a whole table, of which no row is known any more.
+        Whether the networks come from `fit`, whose rows cannot be replayed.
     """
 
     networks: list
@@ -75,7 +76,7 @@ class Progress:
         return {**vars(self), "earlier": None}
 
     def __deepcopy__(self, memo):
-        return self  # nobody changes it, and a copy in memory may know the rows
+        return self  # it is immutable, and copies in memory may keep the rows
 
 
 def all_or_nothing(method):
@@ -117,7 +118,7 @@ def check_unchanged(before, now):
 
 
 def epochs_left(max_iter, done):
-    """Return how many of ``max_iter`` epochs are left; raise if it is fewer than none."""
+    """Return how many of ``max_iter`` epochs are left; raise if more are done already."""
     if max_iter < done:
         raise ValueError(
             f"max_iter={max_iter} counts all epochs when warm_start=True, and {done} are done: "

@@ -1,12 +1,13 @@
-"""Rows that came before, to learn from again while a table comes in pieces.
+"""Earlier rows, to learn from again while a table comes in chunks.
 
-One pass over a piece leaves most of it unlearnt, and many passes learn it by heart. So while rows
-are few, each piece is learnt together with a sample of all rows before it (experience replay, Lin,
-"Self-improving reactive agents based on reinforcement learning", Machine Learning 8, 1992). How
-often is asked of the piece, before it is learnt: where the networks know new rows as well as old
-ones there is nothing by heart, and more to learn (Dawid, "Statistical theory: the prequential
-approach", Journal of the Royal Statistical Society A 147, 1984). And where they cost far more than
-what came just before them, twice, what came before no longer holds and is forgotten.
+One pass over a chunk underfits it, and many passes overfit it. So while rows are few, each chunk
+is learned together with a sample of all rows before it (experience replay, Lin, "Self-improving
+reactive agents based on reinforcement learning", Machine Learning 8, 1992). The number of passes
+depends on the loss of the new rows before they are learned. If it is about that of earlier rows,
+the networks do not overfit, and more passes pay (Dawid, "Statistical theory: the prequential
+approach", Journal of the Royal Statistical Society A 147, 1984). If it is far higher than that of
+the chunk before, for two chunks in succession, the earlier rows no longer describe the data and
+are forgotten.
 """
 
 from dataclasses import dataclass, replace
@@ -16,16 +17,16 @@ import scipy.sparse as sp
 
 from ._late import LateMatrix
 
-ROWS_PER_PASS, MOST_PASSES = 192, 16  # over the rows of one call, so many for every pass
-ENOUGH_STEPS = 20_000  # after so many every row is used once, alone if its piece is large
-FULL_ROWS = 256  # ... and smaller ones are filled up to so many
-LASTING_ROWS = 2**12  # ... of a sample of so many, in which old rows fade
-REPLAYED_ROWS = 15  # earlier ones for every new one
-KEPT_CELLS = 2**22  # numbers, of encoded earlier rows and their targets
-FIRST_EFFORT = 8  # rows learnt from for each new one, again and again counted: of the first piece
-EFFORTS = 16, 256  # ... of later ones, fewest and most
-KNOWN = 0.1  # of what a constant loses: by less, new rows cost no more than earlier ones
-CHANGED, CHANGE = 4.0, 0.05  # times what the last new rows cost, and more, twice: it is over
+ROWS_PER_PASS, MOST_PASSES = 192, 16  # n rows are passed over at most n / 192 times, and 16 times
+ENOUGH_STEPS = 20_000  # from this step on large chunks are learned without earlier rows
+FULL_ROWS = 256  # ... and smaller chunks are filled up to so many rows
+LASTING_ROWS = 2**12  # ... from a sample of so many, in which old rows become fewer
+REPLAYED_ROWS = 15  # most earlier rows per new one
+KEPT_CELLS = 2**22  # numbers in the sample of earlier rows, their targets included
+FIRST_EFFORT = 8  # rows times passes per new row, for the first chunk
+EFFORTS = 16, 256  # ... for later chunks, fewest and most
+KNOWN = 0.1  # excess loss of new rows, as a share of a constant's, from which passes are halved
+CHANGED, CHANGE = 4.0, 0.05  # drift is suspected at a loss above 4 times the last chunk's + 0.05
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,16 @@ class EarlierRows:
     target : ndarray of shape (n, o)
     weight : ndarray of shape (n,)
     key : ndarray of shape (n,)
-        Random numbers. The rows kept are those of the smallest, so that every row of any call is
-        as likely to be here (Vitter, "Random sampling with a reservoir", ACM TOMS 11, 1985). After
-        `ENOUGH_STEPS` they are drawn anew with every call, so that the older ones are fewer.
+        Random numbers. The rows with the smallest are kept, so that the rows of all calls are
+        equally likely to be here (Vitter, "Random sampling with a reservoir", ACM TOMS 11, 1985).
+        After `ENOUGH_STEPS` they are drawn anew in every call, so that old rows become fewer.
     effort : int, default=FIRST_EFFORT
-        Rows learnt from, when the last of these came, for each that was new.
+        Rows times passes per new row, in the last call.
     cost : float, default=inf
-        What those that were new lost before they were learnt, as a share of a constant's loss.
+        Mean loss of the new rows of the last call before they were learned, as a share of a
+        constant's loss; of the call before, if the last one is suspected.
     suspected : bool, default=False
-        Whether that was so much that the past may be over.
+        Whether the last call's rows cost so much that the data may have changed.
     """
 
     Z: np.ndarray
@@ -64,7 +66,7 @@ class EarlierRows:
 
     @property
     def n_cells(self):
-        """Numbers that these rows are made of."""
+        """How many numbers are stored."""
         inputs = self.Z.nnz if sp.issparse(self.Z) else self.Z.size
         return inputs + self.target.size
 
@@ -81,39 +83,40 @@ class EarlierRows:
         return EarlierRows(*(array[rows] for array in (*self.rows, self.key)))
 
 
-def replay(piece, progress, losses_of, classes):
-    """Return what to learn from when a piece of a table comes, and what to keep of it.
+def replay(chunk, progress, losses_of, classes):
+    """Return the rows to learn from when a chunk comes, the number of passes, and rows to keep.
 
     Parameters
     ----------
-    piece : tuple of (Z, target, weight)
+    chunk : tuple of (Z, target, weight)
         New rows, encoded.
     progress : Progress or None
-        Of the pieces before; None if there are none, or nothing is known of them.
+        After the chunks before; None if there are none, or it is unknown.
     losses_of : callable
-        Takes inputs and targets, returns what the networks lose on each row, as a share of what a
-        constant loses.
+        Takes inputs and targets, returns the networks' loss on each row, as a share of the loss of
+        a constant.
     classes : bool
-        Whether targets are classes. One that is new, or not learnt yet, costs much and contradicts
-        nothing: new rows must cost more than earlier ones of the same class.
+        Whether targets are classes. Rows of a class that is new, or not learned yet, have a high
+        loss although nothing has changed: they are compared with earlier rows of the same class.
 
     Returns
     -------
     rows : tuple of (Z, target, weight)
-        The new rows, and up to `REPLAYED_ROWS` earlier ones for each, unless the past is over.
+        The new rows, and up to `REPLAYED_ROWS` earlier ones for each, unless these are forgotten.
     n_passes : int
-        How often to go through them.
+        Passes over them.
     earlier : EarlierRows or None
-        A sample of all rows so far, or mostly of those of late, of at most `KEPT_CELLS` numbers.
-        None where new rows are enough: many, after many steps, or too many to be encoded whole.
+        A sample of all rows so far, mostly recent ones after `ENOUGH_STEPS`, of at most
+        `KEPT_CELLS` numbers. None where chunks are large: encoded late, or `FULL_ROWS` and more
+        after `ENOUGH_STEPS`.
     """
-    Z, target, weight = piece
+    Z, target, weight = chunk
     n = len(target)
     step = progress.step if progress else 0
     late = step >= ENOUGH_STEPS
     if isinstance(Z, LateMatrix) or (late and n >= FULL_ROWS):
-        return piece, passes_over(n, n, step, FIRST_EFFORT), None
-    rng = np.random.default_rng(step)  # the same rows whatever the seed of the networks
+        return chunk, passes_over(n, n, step, FIRST_EFFORT), None
+    rng = np.random.default_rng(step)  # independent of the seeds of the networks
     own = target.copy()  # it may be the caller's array
     rows = seen = EarlierRows(Z, own, weight, rng.random(n))
     effort, cost, suspected = FIRST_EFFORT, np.inf, False
@@ -126,8 +129,8 @@ def replay(piece, progress, losses_of, classes):
             known = mean_of_class(losses_of(earlier.Z, earlier.target), earlier, target)
             suspected = least > CHANGED * mean_and_error(known, weight)[0] + CHANGE
         if suspected and earlier.suspected:
-            suspected = False  # but sure: what no longer holds is forgotten
-        else:  # one such piece may be of inputs that are new, and is learnt with the others
+            suspected = False  # but certain: earlier rows are forgotten
+        else:  # a single such chunk may have new inputs only, and earlier rows are kept
             n_again = min(REPLAYED_ROWS * n, FULL_ROWS - n if late else np.inf)
             again = replace(earlier, key=rng.random(len(earlier.key))).smallest(n_again)
             expected, _ = mean_and_error(losses_of(again.Z, again.target), again.weight)
@@ -142,15 +145,15 @@ def replay(piece, progress, losses_of, classes):
 
 
 def next_effort(effort, surprise):
-    """Return how many rows to learn from for each new one: twice as many as last time, or half.
+    """Return the rows times passes per new row: twice those of the last call, or half.
 
     Parameters
     ----------
     effort : int
-        Rows last time.
+        That of the last call.
     surprise : float
-        What new rows cost beyond earlier ones, at most, as a share of what a constant costs.
-        Networks that have learnt rows by heart are surprised.
+        Upper bound of the excess loss of new rows over that of earlier ones, as a share of a
+        constant's loss: high if the networks have overfitted.
 
     Returns
     -------
@@ -161,19 +164,18 @@ def next_effort(effort, surprise):
 
 
 def passes_over(n_rows, n_new, step, effort):
-    """Return how often to go through a piece of a table, and earlier rows with it.
+    """Return the number of passes over a chunk and the earlier rows learned with it.
 
-    The fewer the more of them are earlier ones. From very few rows, again and again, only
-    themselves are learnt.
+    The more earlier rows, the fewer passes; very few rows get few, or they would be overfitted.
 
     Parameters
     ----------
     n_rows, n_new : int
-        All rows, and those of the piece.
+        All rows, and those of the chunk.
     step : int
         Steps made so far.
     effort : int
-        Rows to learn from for each of the piece.
+        Most rows times passes, per row of the chunk.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def passes_over(n_rows, n_new, step, effort):
 
 
 def mean_of_class(losses, earlier, target):
-    """Return the mean loss of earlier rows of the class of each target, inf where there are none.
+    """Return, for each target, the mean loss of earlier rows of its class; inf if there are none.
 
     Parameters
     ----------
