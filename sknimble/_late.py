@@ -1,7 +1,8 @@
 """The matrix of a large table, made a few rows at a time, when they are read.
 
-Encoded, a table can be many times its own size: a column of numbers becomes up to 34. Where that
-would be much, rows stay codes, or an array of numbers as it came, and each batch is made anew.
+An encoded table can be many times as large as the table: a column of numbers becomes up to 34
+columns. If the matrix would be large, only compact codes are stored, or the user's array of
+numbers, and every batch is expanded when it is read.
 """
 
 from copy import copy
@@ -9,9 +10,9 @@ from copy import copy
 import numpy as np
 from sklearn.utils import gen_batches
 
-# Numbers in a matrix that is not kept: to expand it again and again takes time.
+# A matrix of fewer numbers is encoded at once, because to expand it again and again takes time.
 LATE_CELLS = 2**22
-_FEW_CELLS, _ROWS_PER_COLUMN = 2**18, 20  # numbers, and rows, read where a sample will do
+_FEW_CELLS, _ROWS_PER_COLUMN = 2**18, 20  # least numbers, and rows per column, of a sample
 _BLOCK_CELLS = 2**18  # numbers expanded at a time where many rows are asked for
 
 
@@ -35,21 +36,21 @@ def encode_early_or_late(table, X):
 
 
 class LateMatrix:
-    """Coded rows that know how to become a matrix; indexing chooses rows and copies none.
+    """Codes that are expanded to a matrix when they are read; indexing selects without a copy.
 
     Parameters
     ----------
     table : TableEncoder
     codes : ndarray or CodedWhenRead of shape (n, n_codes)
-        As the table compresses rows.
+        From ``table.compress``.
     """
 
     ndim = 2
 
     def __init__(self, table, codes):
         self.table, self.codes = table, codes
-        self.index = np.arange(len(codes), dtype=np.int32)  # which rows are wanted
-        self.pieces, self.with_ones = True, False  # ... and what of them, as in `expand`
+        self.index = np.arange(len(codes), dtype=np.int32)  # the rows selected
+        self.pieces, self.with_ones = True, False  # the options of `TableEncoder.expand`
 
     @property
     def shape(self):
@@ -60,14 +61,14 @@ class LateMatrix:
 
     @property
     def dtype(self):
-        """Of the matrix."""
+        """Type of the matrix."""
         return np.dtype(self.table.dtype)
 
     def __len__(self):
         return len(self.index)
 
     def __getitem__(self, rows):
-        """Choose rows."""
+        """Return a selection of the rows."""
         return self._with(index=self.index[rows])
 
     def plain(self):
@@ -79,7 +80,7 @@ class LateMatrix:
         return self._with(with_ones=True)
 
     def _with(self, **wanted):
-        """Return the same codes of which something else is wanted."""
+        """Return a copy with other attributes that shares the codes."""
         matrix = copy(self)
         vars(matrix).update(wanted)
         return matrix
@@ -111,7 +112,7 @@ def plain(X, n_columns):
 
 
 def thin(X, rows):
-    """Return positions of rows; of a `LateMatrix` evenly spaced ones, so that few are read."""
+    """Return these positions of rows; for a `LateMatrix` an evenly spaced sample of them."""
     if not isinstance(X, LateMatrix):
         return rows
     few = max(_FEW_CELLS // X.shape[1], _ROWS_PER_COLUMN * X.shape[1])

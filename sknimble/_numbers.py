@@ -1,8 +1,9 @@
 """Columns of numbers: centred, scaled, smoothly clipped and cut into pieces.
 
-The knots between pieces are quantiles: the quarters, and where the distribution of the column
-bends. That says nothing of y. So the means of y in narrow bins are compared with the lines that
-the pieces can draw through them, and a column whose pieces miss much more than noise gets more.
+The knots between pieces are quantiles of the column: the quartiles, and more where the
+distribution function bends. These knots do not depend on y. So the means of y in narrow bins are
+compared with the best piecewise-linear function with these knots, and a column gets more pieces if
+the error is much larger than noise explains.
 """
 
 from copy import copy
@@ -11,31 +12,31 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 
-_TO_DEVIATION = 1.5  # from the median distance to the standard deviation, for a normal column
+_TO_DEVIATION = 1.5  # standard deviation over median distance from the median, if normal
 CLIP = 4.0  # where the smooth clip levels off
-FAR = 1e18  # numbers in units of the scale go no farther: float32 holds their squares
-_FEW_VALUES = 16  # a column with no more distinct values has no pieces unless y asks for them
-_FEWEST_PIECES = 4  # of the piecewise-linear encoding
-_PIECES_OF_A_TABLE = 8  # at least: a column that is alone is all that a network sees
-_PIECES_IN_ALL = 2**11  # at most, of all columns: every piece is a weight of every neuron
-_VALUES_PER_PIECE = 8  # at least, for more pieces
-_REPEATS = 4  # rows per distinct value that make a column worth as many pieces as it may have
-_SHARE_ERROR = 0.05  # more pieces while the share of the column below some value is drawn so badly
-# Columns of no more pieces have ramps from 0 to 1. Of more, ramps are lower, by sqrt(8 / pieces).
+FAR = 1e18  # scaled numbers are clipped there, so that float32 holds their squares
+_FEW_VALUES = 16  # a column with no more distinct values has no pieces, unless for the sake of y
+_FEWEST_PIECES = 4  # per column with pieces
+_PIECES_OF_A_TABLE = 8  # at least, over all columns: a single column needs more than four
+_PIECES_IN_ALL = 2**11  # at most, over all columns: every piece is a weight of every neuron
+_VALUES_PER_PIECE = 8  # distinct values, at least, for more than the fewest pieces
+_REPEATS = 4  # from so many rows per distinct value on, a column has the most pieces
+_SHARE_ERROR = 0.05  # pieces are added while the error in the distribution function is larger
+# Up to so many pieces, each rises from 0 to 1. Of more, each rises to sqrt(8 / pieces).
 _PIECES_OF_FULL_HEIGHT = 8
-_FINER = 4  # times as many pieces as otherwise a column may have where y asks for them
-_ROWS_PER_PIECE = 40  # at least, for as many
-_ROWS_PER_VALUE = 20  # at least, for a piece between any two of few values
-_BINS = 128  # in which means of y are compared with the pieces, at most
+_FINER = 4  # factor on the most pieces of a column if y needs more
+_ROWS_PER_PIECE = 40  # at least, for more pieces
+_ROWS_PER_VALUE = 20  # at least, for a piece between any two adjacent values of few
+_BINS = 128  # at most, in which means of y are compared with the pieces
 _ROWS_PER_BIN = 4  # on average, at least
-_MISSED_SHARE = 0.05  # of the variance of y that is worth more pieces
-_MISSED_NOISE = 6.0  # times the standard deviation of what noise alone would add
-_ROUNDING = 10 * np.finfo(np.float64).eps  # what values of a column that is constant may differ by
-_ROWS_ASKED = 2**15  # rows that say whether there should be more pieces
+_MISSED_SHARE = 0.05  # of the variance of y, that pieces must miss for y to need more
+_MISSED_NOISE = 6.0  # ... and in standard deviations of the part that noise adds
+_ROUNDING = 10 * np.finfo(np.float64).eps  # relative difference that counts as rounding
+_ROWS_ASKED = 2**15  # rows, at most, that decide whether y needs more pieces
 
 
 class Numbers:
-    """Columns of numbers: where each is centred, its scale, its gaps and its knots."""
+    """Columns of numbers: centres, scales, knots, and which columns have missing values."""
 
     def fit(self, table, weight, most_pieces, target=None):
         """Learn from columns of numbers.
@@ -46,9 +47,9 @@ class Numbers:
             NaN where a value is missing.
         weight : ndarray of shape (n_samples,) or None
         most_pieces : int
-            Of a column, fewer than two for none.
+            Most pieces of a column; below two there are none.
         target : ndarray of shape (n_samples, n_outputs) or None
-            Numbers for whose sake a column may have `_FINER` times as many pieces.
+            If given, a column may have `_FINER` times as many pieces to follow it.
         """
         n_columns = max(1, (np.fmin.reduce(table) < np.fmax.reduce(table)).sum())
         fewest = max(_FEWEST_PIECES, _PIECES_OF_A_TABLE // n_columns)
@@ -62,14 +63,14 @@ class Numbers:
         if target is not None and most > 1 and n_columns > 1:
             self._refine(table, weight, target, finest)
         n_missing = np.array([np.isnan(column).sum() for column in table.T], dtype=int)
-        # an indicator of a column that is always missing would say nothing
+        # the indicator of a column that is always missing would be constant
         self.incomplete = np.flatnonzero((n_missing > 0) & (n_missing < len(table)))
         self.n_plain = len(self.center) + len(self.incomplete)
         self.pieces = _Pieces(self.knots)
         return self
 
     def _refine(self, table, weight, target, finest):
-        """Give those columns more knots for which y asks."""
+        """Give more knots to columns whose pieces cannot follow the means of y."""
         asked = slice(None, None, -(-len(table) // _ROWS_ASKED))
         weight = np.ones(len(table[asked])) if weight is None else weight[asked]
         target = _standardised(target[asked], weight)
@@ -81,11 +82,11 @@ class Numbers:
 
     @property
     def unscaled(self):
-        """Positions of the columns that have had one value, or none."""
+        """Positions of the columns with a single value so far, or none."""
         return np.flatnonzero(np.isinf(self.scale))
 
     def rescaled(self, table):
-        """Return these columns, `unscaled` ones with a centre and a scale if values say so.
+        """Return these columns, or a copy with the scales of `unscaled` columns that now vary.
 
         Parameters
         ----------
@@ -101,9 +102,9 @@ class Numbers:
         return self if same and np.array_equal(later.scale, self.scale) else later
 
     def recoded(self, Z, before):
-        """Return encoded rows as these columns code them, not as ``before`` some had a scale.
+        """Return earlier rows, encoded by ``before``, with the scales that these columns have now.
 
-        Whatever had no scale had one value, the centre, in all rows without a gap.
+        A column without a scale has had one value, its centre, wherever it was not missing.
         """
         n, Z = len(self.center), Z.copy()
         late = np.isinf(before.scale) & np.isfinite(self.scale) & np.isfinite(before.center)
@@ -119,7 +120,7 @@ class Numbers:
         return np.hstack([in_units(table, self.center, self.scale), missing])
 
     def expand(self, codes, plain, pieces):
-        """Fill the two blocks of a transposed matrix that these columns own."""
+        """Fill the blocks of a transposed matrix that hold plain numbers and pieces."""
         n = len(self.center)
         _squash(codes[:n], out=plain[:n])
         plain[n:] = codes[n:]
@@ -127,7 +128,7 @@ class Numbers:
             self.pieces.expand(codes[:n], pieces)
 
     def __getstate__(self):
-        # All knots in one array: a file spends more on an array than on its numbers.
+        # All knots in one array: the overhead of a small array exceeds its numbers.
         lengths = np.array([len(knots) for knots in self.knots], dtype=int)
         state = {**vars(self), "knots": (np.concatenate([np.empty(0), *self.knots]), lengths)}
         del state["pieces"]
@@ -140,7 +141,7 @@ class Numbers:
 
 
 class _Pieces:
-    """The pieces between knots, all columns in a row: which column, where, how long and high."""
+    """The pieces of all columns: column, start, length and height of each."""
 
     def __init__(self, knots):
         counts = [max(len(ends) - 1, 0) for ends in knots]
@@ -153,9 +154,9 @@ class _Pieces:
         return len(self.column)
 
     def expand(self, z, out):
-        """Fill (n_pieces, n) with how far up each piece the numbers, (n_numbers, n), are."""
+        """Fill ``out``, (n_pieces, n), with the piecewise-linear encoding of z, (n_numbers, n)."""
         start, slope = (a.astype(z.dtype)[:, None] for a in (self.start, 1.0 / self.length))
-        np.take(z, self.column, axis=0, out=out, mode="clip")  # the mode that has no buffer
+        np.take(z, self.column, axis=0, out=out, mode="clip")  # this mode needs no buffer
         out -= start
         out *= slope
         np.clip(out, 0.0, 1.0, out=out)
@@ -193,18 +194,18 @@ def _typical_distance(ordered, weight, center):
     low, high = (np.searchsorted(ordered, center, side) for side in ("left", "right"))
     distance = np.append(center - ordered[:low], ordered[high:] - center)
     weight = None if weight is None else np.append(weight[:low], weight[high:])
-    # two runs in order, which a stable sort merges in one pass
+    # both halves are sorted, and a stable sort merges them in one pass
     return _quantiles(*_sort(distance, weight, kind="stable"), 0.5)
 
 
 def _knots(ordered, weight, fewest, most):
-    """Return as few quantiles of a column as draw its distribution to within a twentieth.
+    """Return as few quantiles of a column as draw its distribution function to within 0.05.
 
-    Some equal shares come first, then whichever of 32nds is farthest from the lines through those
-    chosen. No value counts for more than one piece, or a column of mostly zeros would have most of
-    its knots at zero.
+    ``fewest`` equal shares come first, then, one by one, the multiple of 1/32 with the largest
+    error of linear interpolation. The mass of a value counts for one piece at most, or a column of
+    mostly zeros would have most of its knots at zero.
     """
-    first = np.append(True, ordered[1:] != ordered[:-1])  # of the rows that share a value
+    first = np.append(True, ordered[1:] != ordered[:-1])  # the first row of every value
     starts = np.flatnonzero(first)
     if weight is None:
         mass = np.diff(starts, append=len(ordered)).astype(float)
@@ -215,12 +216,12 @@ def _knots(ordered, weight, fewest, most):
     levels = np.linspace(0.0, 1.0, 33)
     quantiles = _quantiles(ordered[first], mass, levels)
     values, lowest = np.unique(quantiles, return_index=True)
-    share = levels[lowest]  # below each: where many rows share a value, a jump from it to the next
+    share = levels[lowest]  # the lowest level of each value; it jumps after a frequent value
     even = np.linspace(0, len(levels) - 1, fewest + 1, dtype=int)
     chosen = np.unique(np.searchsorted(values, quantiles[even]))
     while len(chosen) <= most:
         error = np.abs(np.interp(values, values[chosen], share[chosen]) - share)
-        error = error.round(9)  # of several as far off the first, whatever the unit of the column
+        error = error.round(9)  # ties go to the first, whatever the unit of the column
         if error.max() <= _SHARE_ERROR:
             break
         chosen = np.sort(np.append(chosen, error.argmax()))
@@ -228,7 +229,7 @@ def _knots(ordered, weight, fewest, most):
 
 
 def _standardised(target, weight):
-    """Return columns of mean 0 and deviation 1, so that they can be added up."""
+    """Return targets of mean 0 and deviation 1, so that squares of all can be added up."""
     largest = np.abs(target).max(axis=0)
     target = target / np.where(largest > 0.0, largest, 1.0)  # or squares might overflow
     target -= np.average(target, axis=0, weights=weight)
@@ -237,7 +238,7 @@ def _standardised(target, weight):
 
 
 def _refined(knots, column, center, scale, weight, target, finest):
-    """Return the knots of a column, in its units, or as many more as y asks for."""
+    """Return the knots of a column, in units of its scale, or more if y needs them."""
     present = ~np.isnan(column)
     z = in_units(column[present], center, scale).astype(np.float64)
     if not present.all():
@@ -259,16 +260,16 @@ def _refined(knots, column, center, scale, weight, target, finest):
 
 
 def _bins(z, ordered, mass, distinct, weight, target):
-    """Cut a column into bins of one value each or, of many values, of equal mass.
+    """Cut a column into bins of one value each or, if it has many values, of equal mass.
 
     Returns
     -------
     middle, mass : ndarray of shape (n_bins,)
-        Mean and weight of the rows of each.
+        Mean and weight of the rows of each bin.
     means : ndarray of shape (n_bins, n_outputs)
-        Means of y.
+        Means of y in the bins.
     within : float
-        Sum of squares of y around them.
+        Sum of squares of y around these means.
     """
     ends, n_bins = distinct, min(_BINS, int(weight.sum() / _ROWS_PER_BIN))
     if len(distinct) > n_bins:
@@ -284,10 +285,10 @@ def _bins(z, ordered, mass, distinct, weight, target):
 
 
 def _miss(knots, middle, mass, means, within):
-    """Tell whether y has more to do with a column than its pieces can say.
+    """Tell whether the means of y lie farther from the best fit of the pieces than noise explains.
 
-    An analysis of variance: the sum of squares between the means of y and the best line with these
-    knots, less what noise alone would add to it. The bins are those of `_bins`.
+    An analysis of variance: the sum of squares between the means of y and the best function with
+    these knots, less its expectation under noise alone. The bins are those of `_bins`.
     """
     ramps = [np.clip((middle - low) / (high - low), 0.0, 1.0) for low, high in pairwise(knots)]
     lines = np.column_stack([np.ones(len(mass)), _squash(middle), *ramps])
@@ -301,7 +302,7 @@ def _miss(knots, middle, mass, means, within):
 
 
 def _sort(values, weight, kind="quicksort"):
-    """Return values in order, which they now are where there are no weights, and the weights."""
+    """Return values and weights in order of the values; without weights, sort in place."""
     if weight is None:
         values.sort(kind=kind)
         return values, None
@@ -312,8 +313,8 @@ def _sort(values, weight, kind="quicksort"):
 def _quantiles(ordered, weight, levels):
     """Return the smallest values that have at least these shares of the weight at or below them.
 
-    This is the quantile for which repeating a row and doubling its weight are the same. The last
-    bits of a sum do not decide between two values with just half of the weight on either side.
+    With this definition, repeating a row and doubling its weight are the same. Where exactly half
+    the weight lies on either side, rounding errors do not decide between the two values.
     """
     below = np.arange(1.0, len(ordered) + 1.0) if weight is None else np.cumsum(weight)
     below /= below[-1]
@@ -322,9 +323,9 @@ def _quantiles(ordered, weight, levels):
 
 @np.errstate(over="ignore", invalid="ignore")
 def in_units(x, center, scale):
-    """Return numbers in units of their scale, as float32 holds them; missing values are zero.
+    """Return numbers in units of their scale, rounded to float32; missing values are zero.
 
-    Units of X leave their trace in further bits; without these, equal tables are equal matrices.
+    Without rounding, the last bits would depend on the units of X, and so would the training.
     """
     z = np.subtract(x, center, dtype=np.float64)
     z /= scale
@@ -335,7 +336,7 @@ def in_units(x, center, scale):
 
 
 def _squash(z, out=None):
-    """Return numbers in units, smoothly clipped."""
+    """Return scaled numbers, smoothly clipped."""
     out = np.multiply(z, z, out=out)
     out *= 1.0 / CLIP**2
     out += 1.0
