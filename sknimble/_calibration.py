@@ -1,17 +1,18 @@
-"""How sure a network may be: one factor on its logits, that with which held-out rows lose least.
+"""Calibration: one factor on the logits of a network, at which its held-out loss is least.
 
-A network that trains on is right more often and, at the same time, too sure of itself, so that its
-held-out loss rises. Its *sharpness* is the inverse of what is known as temperature. Judged at
-its best sharpness, a network is chosen for what it knows; published with it, its
-probabilities can be believed. A factor below 1 alone would make rare classes more likely: logits
-are shifted so that the mean probability of every class stays what it was.
+A network that trains for long becomes more accurate and, at the same time, overconfident, so that
+its held-out loss rises. The factor, its *sharpness*, is an inverse temperature. The held-out loss
+is measured at the best sharpness, so that a network is not rejected for its overconfidence, and
+the network predicts with it, so that its probabilities are calibrated. A factor below 1 alone
+would make rare classes more likely: logits are shifted too, to keep the mean probability of every
+class.
 
-Rows without an error would have a network ever surer, until one error elsewhere costs more than
-all that it knows. So no label is quite believed: labels are *smoothed*, each mixed with a share of
-what all have in common, the shares of the classes.
+If a network classifies all training rows correctly, its confidence would grow without end, until a
+single error elsewhere costs more than all the rest. So labels are *smoothed*: each is mixed with
+the shares of the classes.
 
-The mean of probabilities that can be believed is less sure than it could be: it is *sharpened*,
-away from the shares of the classes, which the networks have in common and are right about.
+The mean of calibrated probabilities is underconfident: it is *sharpened*, away from the shares of
+the classes, which all networks know.
 
 References
 ----------
@@ -23,27 +24,27 @@ labels). Ranjan and Gneiting, "Combining probability forecasts", J. R. Stat. Soc
 a mean is not sure enough).
 """
 
-LOWEST, HIGHEST = -2.0, 1.0  # logarithm of the sharpness
-HALVINGS = 7  # of that range: to within 1.2 percent
-SHIFTS = 3  # steps of a fixed point that is near
-SMOOTHING = 0.005  # the share, of labels that train
-DOUBT = 0.1  # of those that judge: so many rows in all, DOUBT / (n + 2) of each
-MEAN_GAIN = 0.15  # by which the mean of very many networks is sharpened
+LOWEST, HIGHEST = -2.0, 1.0  # range of the logarithm of the sharpness
+HALVINGS = 7  # bisections of this range: to within 1.2 percent
+SHIFTS = 3  # fixed-point iterations for the shift
+SMOOTHING = 0.005  # weight of the class shares in training labels
+DOUBT = 0.1  # ... in labels of n held-out rows it is DOUBT / (n + 2)
+MEAN_GAIN = 0.15  # how much the mean of very many networks is sharpened
 
 
 def best_sharpness(loss, blocks, unit):
-    """Return the factor on raw outputs with which the rows lose least, of every network.
+    """Return, for every network, the factor on its raw outputs at which the loss is least.
 
     Parameters
     ----------
     loss : object
         A loss of `sknimble._losses`, convex in its raw output.
     blocks : list of (raw, target, weight)
-        Rows: tensors of shape (K, o, B), (o, B) or (K, o, B), and (K, B); the weights carry
-        the division by the number of rows.
+        Rows: tensors of shape (K, o, B), (o, B) or (K, o, B), and (K, B); the weights are
+        divided by the number of rows.
     unit : Tensor of shape (K,)
-        The weight of one row. A sharpness s counts as one more row of loss log(s)^2 / 2: few
-        rows do not say much against 1.
+        The weight of one row. A sharpness s adds the loss of one more row, log(s)^2 / 2, so that
+        few rows cannot move it far from 1.
 
     Returns
     -------
@@ -59,9 +60,7 @@ def best_sharpness(loss, blocks, unit):
 
 
 def kept_means(loss, blocks, sharpness):
-    """Return what to add to sharpened logits, so that mean probabilities are what they were.
-
-    A factor on the logits of a rare class would make it more likely everywhere, or less.
+    """Return the shift of sharpened logits that keeps the mean probability of every class.
 
     Parameters
     ----------
@@ -105,19 +104,19 @@ def smoothed(target, shares, smoothing):
     target : Tensor of shape (n, o) or (G, n, o)
         Indicators.
     shares : ndarray of shape (G, o)
-        Of G groups of networks.
+        Shares of the classes, for G groups of networks.
     smoothing : float
-        How much of every label.
+        Weight of the shares.
 
     Returns
     -------
     Tensor
-        Of the shape of target, unless groups that had one in common have different shares.
+        Of the shape of target, or (G, n, o) if the shares of the groups differ.
     """
     shares = target.new_tensor(shares)[:, None]
     return target.lerp(shares[0] if (shares == shares[0]).all() else shares, smoothing)
 
 
 def mean_sharpness(n_networks):
-    """Return by how much the logits of a mean of so many networks go away from the shares'."""
+    """Return the factor that moves the logits of a mean of networks away from the shares'."""
     return 1.0 + MEAN_GAIN * (1.0 - 1.0 / n_networks)

@@ -1,16 +1,16 @@
-"""Networks of similar width train together, others apart: the same training, less padding.
+"""Networks of similar width are trained together: the same results, with less padding.
 
-All networks of a `Training` are computed at the width of its widest. Where widths drift apart,
-as along a path of prices, it pays to divide them, although each part has its own overhead.
+All networks of a `Training` are computed at the width of its widest. Where widths differ, as along
+a path of prices, it pays to divide the networks, although each part has its overhead.
 """
 
 import numpy as np
 
-# What a step of one more part costs, in products of a weight and a row.
+# The overhead of a step of one part, in multiplications of a weight by an input.
 OVERHEAD = 3e6
-# What a neuron costs apart from the products with its weights, in weights.
+# The cost of a neuron apart from its weights, in weights.
 NEURON = 50
-# Networks are divided anew when a step would cost less than this share of what it costs.
+# Networks are divided anew if the cost of a step then falls below this share of the present cost.
 WORTH_IT = 0.85
 
 
@@ -20,12 +20,12 @@ class Cohorts:
     Parameters
     ----------
     training : Training
-        Not to be advanced by anyone else.
+        It must not be advanced elsewhere.
 
     Attributes
     ----------
     limited : bool
-        Whether ``max_iter`` cut any network short.
+        Whether ``max_iter`` ended any network that might still improve.
     """
 
     def __init__(self, training):
@@ -61,7 +61,7 @@ class Cohorts:
 
 
 def work(training):
-    """Return a function of width: what a network costs, as a share of what a part costs."""
+    """Return the cost of a network as a function of its width, in units of a part's overhead."""
     networks, n_batches = training.networks, training.batches.n_batches
     rows, layers = len(training.train) / n_batches, networks.depth - 1
     fixed = networks.n_inputs + networks.n_outputs + NEURON
@@ -70,21 +70,21 @@ def work(training):
 
 
 def cost(widths, work):
-    """Return what a step costs of parts with networks of the given widths, padded."""
+    """Return the cost of a step of all parts, of which networks have these widths, padded."""
     return sum(1.0 + len(part) * work(max(part)) for part in widths)
 
 
 def by_width(widths, work):
     """Group networks so that padding them to the widest of each group costs little.
 
-    A group takes ever narrower networks until what they waste would pay for one of their own.
+    A group takes ever narrower networks until their padding costs as much as one more group.
 
     Parameters
     ----------
     widths : ndarray of int, shape (K,)
         Neurons per hidden layer.
     work : callable
-        Takes such a width, returns what a network costs, as a share of what a group costs.
+        Takes such a width, returns the cost of a network in units of a group's overhead.
 
     Returns
     -------

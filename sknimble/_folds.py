@@ -1,4 +1,4 @@
-"""Which rows a network learns from and which judge it, by scikit-learn's splitters."""
+"""Which rows are held out from each network, by scikit-learn's splitters."""
 
 from itertools import islice
 
@@ -11,17 +11,17 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
-# Fewer rows than this, and a held-out part of them says little about the rest.
+# With fewer rows than this none are held out: a part of them would say little about the rest.
 EARLY_STOPPING_ROWS = 20
-# Fewer, and equal ones are merged.
+# With fewer rows than this, equal rows are merged.
 TINY_ROWS = 100
 
 
 def merge_equal_rows(X, target, weight):
-    """Return the distinct rows, each with the sum of its weights, in an order of their own.
+    """Return the distinct rows, sorted, each with the sum of its weights.
 
-    A network that fits a tiny table exactly goes on to amplify rounding errors, until a row
-    of weight two is no longer two rows. Merged, they are the same to the last bit.
+    A network that fits a tiny table exactly amplifies rounding errors, until a row of weight two
+    and two equal rows give different results. With merged rows they are the same to the last bit.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def merge_equal_rows(X, target, weight):
     Returns
     -------
     X, target, weight
-        Of m <= n rows, in an order that does not depend on the one given.
+        Of m <= n rows, in an order that does not depend on that of the input.
     """
     dense = X[:, np.unique(X.indices)].toarray() if sp.issparse(X) else X
     _, first, row = np.unique(
@@ -45,16 +45,16 @@ def merge_equal_rows(X, target, weight):
 def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     """Choose the held-out rows of every network.
 
-    One network holds out a random part. Several hold out different folds, so that all rows
-    train someone; with more networks than folds the folds are used again. No fold is larger
-    than half the rows: for more than that, each holds out a random part.
+    A single network holds out a random part. Several hold out different folds, so that every row
+    is learned by some network; with more networks than folds the folds are used again. A fold is
+    at most half the rows: for a larger fraction, each holds out a random part.
 
     Parameters
     ----------
     n_rows : int
     strata : ndarray of shape (n_rows,) or None
-        Class of every row; each part then keeps the shares of the classes. No class is held
-        out whole: where all have a single row, nothing is.
+        Class of every row; held-out rows then have the classes in the same shares. No class is
+        held out completely: if all classes have a single row, nothing is held out.
     n_estimators : int
         K.
     validation_fraction : float
@@ -68,7 +68,7 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     Raises
     ------
     ValueError
-        If the fraction leaves no row on one side, or a class out.
+        If the fraction leaves no row, or not every class, on one side.
     """
     pooled = _pool_rare(strata, validation_fraction)
     n_folds = max(2, min(round(1.0 / validation_fraction), n_rows))
@@ -95,7 +95,7 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
 
 
 def _pool_rare(strata, validation_fraction):
-    """Pool the classes that are too rare to have a row in every part."""
+    """Add the rows of classes too rare for a row in every held-out part to another class."""
     if strata is None:
         return None
     classes, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)

@@ -1,7 +1,7 @@
-"""Weights of rows: what they say, and how they stay numbers.
+"""Weights of rows: their unit, and how they stay finite and positive.
 
-Whole weights count rows: a row of weight two is two rows. Others have no unit; where they meet
-something that counts rows itself, a ridge penalty or the pieces of a column, they get one.
+Integer weights count rows: a row of weight two is two rows. Other weights have no unit; before
+they are compared with a number of rows, such as a ridge penalty, they are rescaled.
 """
 
 import numpy as np
@@ -16,26 +16,26 @@ def rows_that_count(X, y, weight):
     return _safe_indexing(X, rows), y[rows], weight[rows]
 
 
-# -------------------------------------------------------------------------- that get a unit
+# -------------------------------------------------------------------------- their unit
 def for_penalty(weight):
-    """Return weights that a ridge penalty can be held against: those of mean below 1 have no unit.
+    """Return weights to use with a ridge penalty, rescaled to mean 1 if their mean is below 1.
 
     Parameters
     ----------
     weight : ndarray of shape (n,)
-        Whole numbers count rows, and zeros none; others may have any scale.
+        Integers count rows; others may have any scale.
 
     Returns
     -------
     ndarray of shape (n,)
-        Positive ones of which are at least 1 on average.
+        The positive weights among them are at least 1 on average.
     """
     mean = weight[weight > 0].mean()
     return weight / mean if mean < 1.0 else weight
 
 
 def for_quantiles(weight):
-    """Return weights of which quantiles are taken, and rows per quantile counted.
+    """Return weights for quantiles, and for counting the rows between two quantiles.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def for_quantiles(weight):
     Returns
     -------
     ndarray of shape (n,) or None
-        Those that are not whole are 1 on average, unless much weight and hardly any mix. Equal
-        ones are none.
+        None if all are equal. Integers stay as they are, and so do weights of which the smallest
+        is below 1 and the mean above; all others are rescaled to mean 1.
     """
     if weight is None or not np.ptp(weight):
         return None
@@ -56,11 +56,11 @@ def for_quantiles(weight):
     return weight / mean
 
 
-# ----------------------------------------------------------------------- that stay numbers
+# ----------------------------------------------------------------------- their magnitude
 def moderate(weight):
-    """Return weights whose sum is a number in any precision, divided by the largest if need be.
+    """Return weights divided by the largest, if this is so extreme that sums might overflow.
 
-    Only then, since against a ridge penalty their scale counts.
+    Otherwise they are not rescaled, because with a ridge penalty their scale matters.
     """
     if 1e-20 < weight.max() < 1e20:
         return weight
@@ -68,17 +68,17 @@ def moderate(weight):
 
 
 def in_precision_of(Z, weight):
-    """Return weights in the dtype of Z, none that is not zero as zero."""
+    """Return weights in the dtype of Z; positive ones do not become zero."""
     if Z.dtype == np.float64:
         return weight
     weight = moderate(weight)
-    if not any(weight.strides):  # one number for all rows: they stay one
+    if not any(weight.strides):  # a number broadcast to all rows, and so is the result
         return np.broadcast_to(weight[:1].astype(np.float32), weight.shape)
     return _none_vanished(weight.astype(np.float32), weight)
 
 
 def _none_vanished(new, weight):
-    """Return new weights; those that were positive are at least the least normal number."""
+    """Return new weights, raised to the least normal number where the old ones were positive."""
     least = np.finfo(new.dtype).tiny
     new[(weight > 0) & (new < least)] = least
     return new

@@ -1,16 +1,16 @@
-"""The table as it came, made into the float matrix that the network reads.
+"""From the user's table to the float matrix that the network reads.
 
-A column is either *numbers* or *levels*, decided once, when fitting:
+A column is either *numbers* or *levels* (categories), decided once, when fitting:
 
 - numbers are centred at their median, divided by a robust scale and smoothly clipped, so that
   zero means "the median, or missing"; a column with gaps gets a 0/1 indicator beside it;
-- levels become one column each, most frequent level first, rare ones pooled, missing as one more;
-  the level that a row has is 1 of two, and 1 / sqrt(k) of k: many levels learn from few rows each,
-  and every one of them is an input that noise can be fitted with.
+- levels become one indicator column each, the most frequent first; rare levels are pooled, missing
+  is one more level. An indicator is 0 or 1 for two levels, 0 or 1 / sqrt(k) for k: of many levels
+  each has few rows, and the network could fit their noise.
 
-scikit-learn has the same pieces, but they know no sample weights, keep several copies of the data
-and sort levels by name. Here a row of weight two *is* two rows, to the last bit, and names carry
-no meaning. Sparse matrices go through `MaxAbsScaler` and stay sparse.
+scikit-learn's transformers do the same, but without sample weights, with several copies of the
+data, and with levels sorted by name. Here a row of weight two *is* two rows, to the last bit, and
+names carry no meaning. Sparse matrices go through `MaxAbsScaler` and stay sparse.
 
 >>> import numpy as np
 >>> X = np.array([[1.0, "red"], [2.0, "blue"], [4.0, "red"]], dtype=object)
@@ -32,11 +32,11 @@ from ._levels import Levels
 from ._numbers import Numbers
 from ._row_weights import for_quantiles
 
-# Numbers of sparse tables go no farther than so many times the largest when fitted, which may be
-# tiny where a column has but a few numbers.
+# Numbers of sparse tables are clipped at so many times their column's largest when fitted: of few
+# stored numbers the largest may be tiny.
 SPARSE_FAR = 3.0
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
-_SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # where finiteness is checked
+_SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # NaN is sought by a sum
 
 
 class TableEncoder:
@@ -49,8 +49,7 @@ class TableEncoder:
         Which columns are levels. A mask, indices, names and None mean what they mean to
         `HistGradientBoostingRegressor`: these columns, and all others must be numbers.
         "from_dtype" takes the columns of dtype category, Categorical or Enum and, unlike there,
-        strings and objects that are not all numbers, in arrays too: a network can do nothing
-        else with them.
+        columns of strings, and of objects that are not all numbers, also in arrays.
     encoding : {"none", "piecewise"}, default="none"
         Whether columns of numbers are followed by a piecewise-linear encoding.
 
@@ -73,29 +72,28 @@ class TableEncoder:
 
     The scale is 1.5 times the median distance from m among values other than m. It is close to
     the standard deviation where values are normal, and remains a typical distance where most of
-    them are equal. Where there are but two values it is the distance between them; where there is
-    one, infinite.
+    them are equal. With two distinct values it is the distance between them; with one, infinite.
 
     The encoding splits the range of a column at quantiles and has one column per piece: how far
-    along the piece x is, from 0 to 1, less the same for m. The quantiles are the quarters, and as
+    along the piece x is, from 0 to 1, less the same for m. The quantiles are the quartiles, and as
     many more as it takes to draw the distribution function to within 0.05 by straight lines: four
-    pieces where values are equally spread, six where they are normal, up to eight where tails are
-    heavy; and as many as that where values repeat, four rows each or more, or there is no other
-    column; but beyond four, one per eight distinct values at most. All columns together have 2,048
-    pieces at most: with more than 256 columns of numbers each has fewer, with more than 1,024
-    none; those that do not vary are not counted. A value that many rows share counts for no more
-    than one piece, and a piece leads from it to the next: a column that is mostly zeros is split
-    among its other values.
+    pieces for a uniform distribution, six for a normal one, up to eight for heavy tails. There are
+    always eight if distinct values have four rows each on average, or if there is no other column
+    of numbers. More than four pieces need eight distinct values for each. All columns together
+    have 2,048 pieces at most: with more than 256 columns of numbers each has fewer, with more than
+    1,024 none; columns that do not vary are not counted. A value that many rows share counts for
+    one piece at most: a column that is mostly zeros is split among its other values.
 
-    Where y is given, and there are several columns of numbers, a column may have four times as
-    many: half of these and then all, or, if it has but 3 to 16 distinct values, a piece between
-    any two. It gets them if its means of y, in at most 128 bins, lie farther from the best line
-    that its pieces can draw than noise explains, by a twentieth of the variance of y and by six
-    standard deviations (an analysis of variance), and if every piece has 40 rows, or 20 between
-    two of few values. Columns of more than eight pieces are lower, by sqrt(8 / pieces).
+    If y is given, and there are several columns of numbers, a column may have four times as many
+    pieces: first half of these is tried, then all; or, with 3 to 16 distinct values, one piece
+    between any two adjacent values. It gets them if the means of y, in at most 128 bins of the
+    column, lie farther from the best fit of its pieces than noise explains, by a twentieth of the
+    variance of y and by six standard deviations (an analysis of variance), and if there are 40
+    rows per piece, or 20 with few values. Pieces of a column with more than eight are lower, by
+    sqrt(8 / pieces).
 
-    A column with more than 256 levels keeps the most frequent ones and pools all others, those
-    never seen when fitting included. Otherwise levels never seen are all zeros.
+    A column with more than 256 levels keeps the most frequent ones and pools all others, including
+    those never seen when fitting. In other columns a level never seen is all zeros.
 
     References
     ----------
@@ -119,7 +117,7 @@ class TableEncoder:
         X : DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
             As `validate_table` returns it.
         y : ndarray of shape (n_samples, n_outputs), default=None
-            Numbers that say which columns should have more pieces.
+            Targets, for which columns may get more pieces.
         weight : ndarray of shape (n_samples,), default=None
             Positive. Integers are the same as repeating rows, unless all are equal; for others
             see `for_quantiles`.
@@ -150,17 +148,16 @@ class TableEncoder:
 
     @property
     def is_sparse(self):
-        """Whether the table was sparse when fitted, as its matrix then is."""
+        """Whether the table was sparse when fitted; then its matrix is sparse, too."""
         return self.scaler_ is not None
 
     def rescaled(self, X):
-        """Return an encoder that knows the scale of more columns, or this one.
+        """Return a copy with the scales of columns that vary only now, or this encoder.
 
         Parameters
         ----------
         X : DataFrame, ndarray or CSR matrix of shape (n_samples, n_features)
-            More of the table. Columns of numbers that have had one value so far, or none, may have
-            others here.
+            Further rows. Columns of numbers with at most one value so far may have others here.
 
         Returns
         -------
@@ -180,7 +177,7 @@ class TableEncoder:
         return later
 
     def _rescaled_sparse(self, X):
-        """Return an encoder that knows the scale of columns which were empty so far, or this."""
+        """Return a copy with the scales of columns that were empty so far, or this encoder."""
         empty = np.flatnonzero(self.scaler_.max_abs_ == 0.0)
         if not len(empty):
             return self
@@ -195,12 +192,13 @@ class TableEncoder:
         return later
 
     def recoded(self, Z, before):
-        """Return rows that an encoder made before it was `rescaled` to this one, as this would.
+        """Return the matrix of earlier rows, made by ``before``, as this encoder would make it.
 
         Parameters
         ----------
         Z : ndarray or CSR matrix of shape (n_samples, n_features_out_)
         before : TableEncoder
+            The encoder that was `rescaled` to this one.
 
         Returns
         -------
@@ -232,7 +230,7 @@ class TableEncoder:
             check_stored(X)
         with np.errstate(**_SUMS_MAY_OVERFLOW):
             Z = self.scaler_.transform(X)
-        Z.sum_duplicates()  # and sort them: the order of sums decides their last bits
+        Z.sum_duplicates()  # also sorts indices: the order of a sum decides its last bits
         np.clip(Z.data, -SPARSE_FAR, SPARSE_FAR, out=Z.data)
         return Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `in_units`
 
@@ -247,9 +245,9 @@ class TableEncoder:
         Returns
         -------
         ndarray or CodedWhenRead of shape (n_samples, n_codes)
-            Numbers in units of their scale, gaps, and numbers of levels: about as wide as X.
-            An array of numbers is not copied if rows are whole in memory: they are coded when
-            they are read.
+            Scaled numbers, indicators of missing values, and column numbers of levels: about as
+            wide as X. An array of numbers whose rows are contiguous is not copied, but coded when
+            it is read.
         """
         columns = self._gather(X)
         if columns[0] is X and X.strides[1] == X.itemsize:
@@ -286,14 +284,14 @@ class TableEncoder:
         return out.T
 
     def _in_blocks(self, columns, width, make):
-        """Return what ``make`` makes of all codes, of this width, a few rows at a time."""
+        """Return ``make`` of the codes of all rows, with ``width`` columns, in blocks of rows."""
         out = np.empty((len(columns[0]), width), dtype=self.dtype)
         for rows in gen_batches(len(out), max(1, _BLOCK // max(1, width))):
             out[rows] = make(self.code(*(table[rows] for table in columns)))
         return out
 
     def _gather(self, X):
-        """Return a table of all numbers as they came, and one of numbers of levels."""
+        """Return the columns of numbers, before scaling, and the column numbers of levels."""
         if sparse.issparse(X):
             X = X.toarray()
         numbers = gather_numbers(X, self.number_indices_, self._unseen)
@@ -304,11 +302,11 @@ class TableEncoder:
 
     @property
     def _unseen(self):
-        """Columns that have had no value: numbers, as far as is known."""
+        """Indices of the columns that had no value when fitted; they count as numbers."""
         return self.number_indices_[np.isnan(self.numbers_.center)]
 
     def code(self, numbers, *levels):
-        """Return the codes of numbers as they came and of numbers of levels."""
+        """Return the codes of rows, from what `_gather` returns."""
         return np.hstack([self.numbers_.code(numbers), *levels]).astype(self.dtype, copy=False)
 
 
@@ -334,5 +332,5 @@ class CodedWhenRead:
 
 
 def _scale_by(scaler, largest):
-    """Have a `MaxAbsScaler` divide by these values, where scikit-learn takes the tiny for zero."""
+    """Make a `MaxAbsScaler` divide by these values; scikit-learn does not divide by tiny ones."""
     scaler.max_abs_, scaler.scale_ = largest, np.where(largest > 0.0, largest, 1.0)
