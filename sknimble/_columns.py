@@ -1,6 +1,6 @@
-"""Tables as they come, whatever holds them: checked, and read column by column.
+"""Tables of any type (pandas, polars, arrays, sparse): checked, and read column by column.
 
-A column is either *numbers* or *levels*, by its dtype and, of objects, by its values.
+A column is either *numbers* or *levels*, by its dtype or, if that is object, by its values.
 """
 
 import datetime
@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import validate_data
 
-# Names of the dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
+# Names of dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
 _NUMBERS = re.compile(r"([<>][fiu]\d|u?int\d|float|double|half|bool|decimal)")
 _LEVELS = re.compile(
     r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
@@ -24,12 +24,12 @@ _NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
 
 def validate_table(owner, X, *, reset):
-    """Check the shape, the width and the column names of a table, in the name of its owner.
+    """Check the shape, the width and the column names of a table, for an estimator.
 
     Parameters
     ----------
-    owner : scikit-learn object
-        Whose `n_features_in_` and `feature_names_in_` are set or compared, and whom messages name.
+    owner : estimator
+        Its `n_features_in_` and `feature_names_in_` are set or compared; messages name it.
     X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
         A pandas or polars DataFrame, an array or list of anything, or a sparse matrix of numbers.
     reset : bool
@@ -63,19 +63,19 @@ def validate_table(owner, X, *, reset):
         )
         check_stored(X)
         return X
-    if hasattr(X, "to_pandas"):  # numpy would have it lose its names
+    if hasattr(X, "to_pandas"):  # numpy would drop the column names
         return validate_table(owner, _as_pandas(X), reset=reset)
     if isinstance(X, np.ma.MaskedArray):
         values = X.data if X.dtype.kind in "biuf" else X.data.astype(object)
         X = np.where(np.ma.getmaskarray(X), None if values.dtype == object else np.nan, values)
     array = X if hasattr(X, "dtype") else np.asarray(X)
     if isinstance(array, np.ndarray) and array.dtype.kind in "UST":
-        array = np.asarray(X, dtype=object)  # numpy has made strings of the numbers in mixed lists
+        array = np.asarray(X, dtype=object)  # undo numpy's conversion of mixed lists to strings
     return validate_data(owner, array, reset=reset, dtype=None, ensure_all_finite=False)
 
 
 def _as_pandas(X):
-    """Return a table as a pandas DataFrame; one of pyarrow with all digits of its integers."""
+    """Return a table as a pandas DataFrame; pyarrow's integers do not become floats."""
     if not type(X).__module__.startswith("pyarrow"):
         return X.to_pandas()
     from pandas import ArrowDtype
@@ -105,7 +105,7 @@ def _is_frame(X):
 
 
 def column_names(X):
-    """Return the names of columns as strings, x0, x1, ... where there are none."""
+    """Return the names of columns as strings; x0, x1, ... if there are none."""
     if _is_frame(X):
         return [str(name) for name in X.columns]
     return [f"x{j}" for j in range(X.shape[1])]
@@ -183,13 +183,13 @@ def _indices_of(chosen, by_name, X):
 
 
 def _dtype_name(column):
-    """Return the name of a column's dtype in lower case; of one stored sparsely, of its values."""
+    """Return the name of a column's dtype in lower case, of its values if it is pandas' Sparse."""
     name = str(column.dtype).lower()
     return name[len("sparse[") :].split(",")[0] if name.startswith("sparse[") else name
 
 
 def _is_level(column, name):
-    """Return whether a column is levels by its dtype, or by its values if that says nothing."""
+    """Return whether a column is levels, by its dtype or, if that is object or null, by values."""
     dtype = _dtype_name(column)
     if _NUMBERS.match(dtype):
         return False
@@ -204,10 +204,7 @@ def _is_level(column, name):
 
 
 def _hold_numbers(values, name):
-    """Return whether objects are all numbers, or missing, which is what numbers may have been.
-
-    Refuse those that are neither numbers nor levels.
-    """
+    """Return whether objects are all numbers or missing; raise if some cannot even be levels."""
     types = {kind for kind in set(map(type, values)) if kind.__name__ not in _MISSING_TYPES}
     for kind in types:
         if issubclass(kind, TIME_TYPES) or kind.__name__ == "Period":
@@ -230,7 +227,7 @@ def _time_error(name, dtype):
 def gather_numbers(X, indices, unseen=()):
     """Return the columns with these indices as a float table, missing values as NaN.
 
-    In those ``unseen`` when fitted, levels are missing too: they may be levels.
+    Columns in ``unseen`` had no value when fitted; if they turn out to be levels, all is NaN.
     """
     names = column_names(X)
     single = _is_frame(X) and all(str(dtype).lower() == "float32" for dtype in X.dtypes)
@@ -257,7 +254,7 @@ def gather_numbers(X, indices, unseen=()):
 
 
 def _is_plain(dtype):
-    """Tell whether a dtype of a DataFrame is numpy's, of numbers."""
+    """Tell whether a dtype of a DataFrame is a numeric dtype of numpy."""
     return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
 
 

@@ -1,4 +1,4 @@
-"""Columns of levels: which level, or group of levels, owns which column of the matrix."""
+"""Columns of levels (categories): which level, or pool of levels, has which matrix column."""
 
 from decimal import Decimal
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from ._columns import TIME_TYPES, is_missing
 
-# Columns of no more levels are 0 and 1. For many levels that is too high: those with few rows
-# would pull the network as much as others, and be shrunken as little.
+# The indicators of up to so many levels are 0 or 1, of k levels 0 or 1 / sqrt(k). With 1, levels
+# with few rows would influence the network as much as others, and be regularised as little.
 _LEVELS_OF_FULL_HEIGHT = 2
 
 
@@ -18,7 +18,7 @@ class Levels:
         self.name = name
 
     def fit(self, values, weight, max_levels):
-        """Learn from a list of values, of which missing ones may be None, NaN or NA."""
+        """Learn the levels from a list of values; missing ones may be None, NaN or NA."""
         codes, distinct, self.times = _factorise(values, self.name)
         totals = {}
         for level, total in zip(distinct, np.bincount(codes, weight), strict=True):
@@ -32,9 +32,9 @@ class Levels:
         return self
 
     def code(self, values):
-        """Return the number of the column that owns each value, -1 if none does."""
+        """Return the number of each value's column, -1 if it has none."""
         if self.width == 1:
-            return -1  # one level tells nothing
+            return -1  # a single level carries no information
         codes, distinct, times = _factorise(values, self.name)
         self._check_kind(distinct, times)
         columns = {level: k for k, level in enumerate(self.kept)}
@@ -43,7 +43,7 @@ class Levels:
         return np.array([columns.get(level, other) for level in distinct])[codes]
 
     def _check_kind(self, distinct, times):
-        """Raise if levels are of another kind than when fitted and none is known."""
+        """Raise if all levels are unknown and of another kind than when fitted."""
         if times != self.times and distinct and not set(distinct) & {*self.kept, None}:
             raise ValueError(
                 f"Column {self.name!r} holds {distinct[0]!r} for a level, which is unknown as are "
@@ -61,16 +61,16 @@ class Levels:
             )
 
     def expand(self, code, out):
-        """Fill the block of a transposed matrix that this column owns."""
+        """Fill the block of a transposed matrix that holds the indicators of the levels."""
         np.equal(code, np.arange(self.width, dtype=code.dtype)[:, None], out=out)
         if self.width > _LEVELS_OF_FULL_HEIGHT:
             out *= self.width**-0.5
 
 
 def _factorise(values, name):
-    """Return codes of the values, the level of each code, None if missing, and if one is a time.
+    """Return codes of the values, the level of each code (None: missing), and if any is a time.
 
-    Bytes count as times: what is known as text of another type may not be what was meant.
+    Bytes count as times here: both become strings, which may not be the strings meant.
     """
     code_of = {}
     try:
@@ -89,7 +89,7 @@ def _plain(value):
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
-        return str.__str__(value)  # what an Enum of strings is equal to
+        return str.__str__(value)  # the plain string of an Enum of strings
     if isinstance(value, Decimal):
         return float(value)
     return value if type(value) in (str, int, float, bool) else str(value)
