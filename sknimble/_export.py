@@ -1,8 +1,8 @@
 """Fitted networks for other runtimes: a PyTorch module, and an ONNX file.
 
-Both carry everything from the numeric matrix that the user has to predictions or probabilities:
-scaling, networks, mean over the networks, units. The computation is written once, `compute`; it
-runs on tensors, or on symbols that note down a graph of ONNX operators.
+Both contain everything from the user's numeric matrix to predictions or probabilities: scaling,
+networks, mean over the networks, units. The computation is written once, in `compute`; it runs on
+tensors, or on symbols that record a graph of ONNX operators.
 """
 
 import json
@@ -16,7 +16,7 @@ from ._tables import SPARSE_FAR
 from ._version import __version__
 
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 and everything since
-LEAST = 1e-30  # added to probabilities before their logarithm: what has rounded to 0 has none
+LEAST = 1e-30  # added to probabilities before their logarithm, as they may have rounded to 0
 
 
 # --------------------------------------------------------------------------- what is exported
@@ -38,13 +38,13 @@ def constants(table, loss, sharpness):
     Raises
     ------
     ValueError
-        If the table has columns of levels: what comes out takes a matrix of numbers.
+        If the table has columns of levels: exported networks take a matrix of numbers.
     """
     return _input_constants(table) | _output_constants(loss, sharpness)
 
 
 def _input_constants(table):
-    """Return by name what turns a table into the matrix that the networks read."""
+    """Return by name the arrays that turn a table into the matrix that the networks read."""
     if table.is_sparse:
         return {"divisor": table.scaler_.scale_}
     if table.levels_:
@@ -66,7 +66,7 @@ def _input_constants(table):
 
 
 def _output_constants(loss, sharpness):
-    """Return by name what turns raw outputs into units."""
+    """Return by name the arrays that turn raw outputs into predictions."""
     if loss.link == "range":
         low, high = loss.range_
         arrays = {"unit": loss.scale_, "location": loss.location_, "low": low, "high": high}
@@ -162,7 +162,8 @@ def raw(ops, z, weights, activation):
 def _swish(ops, z, slope):
     """Return ``z * sigmoid(slope * z)``, written with a tanh.
 
-    Of a sigmoid ONNX Runtime makes an operator that, before 1.31, it has in single precision only.
+    ONNX Runtime fuses the form with a sigmoid into an operator that, before 1.31, has single
+    precision only.
     """
     half = z * 0.5
     return half + half * ops.tanh(z * (0.5 * slope))
@@ -194,13 +195,13 @@ def sharpened(ops, raws, factor, shift, link):
     if link == "softmax":
         mean = _mean([ops.softmax(one) for one in raws])
         return ops.softmax(ops.log(mean + LEAST) * factor + shift)
-    # Of one and of none: a difference from 1 would round to 0, where no logarithm has a slope.
+    # Probabilities of 1 and of 0: as 1 - p, the second might round to 0, where log has no slope.
     one, none = (_mean([ops.sigmoid(raw * sign) for raw in raws]) for sign in (1.0, -1.0))
     return ops.sigmoid((ops.log(one + LEAST) - ops.log(none + LEAST)) * factor + shift)
 
 
 def _mean(values):
-    """Return the mean of what the networks say."""
+    """Return the mean over the networks."""
     first, *others = values
     return sum(others, first) * (1.0 / len(values))
 
@@ -332,7 +333,7 @@ def to_torch(networks, table, loss, *, flat, sharpness):
 
 # ---------------------------------------------------------------------------------------- ONNX
 class Graph:
-    """A list of ONNX nodes in the making.
+    """An ONNX graph under construction.
 
     Parameters
     ----------
@@ -347,7 +348,7 @@ class Graph:
         self.nodes, self.initializers = [], []
 
     def node(self, operator, *inputs, n_spare=0, **attributes):
-        """Add a node; return the symbol of its output, the first if there are spare ones."""
+        """Add a node; return the symbol of its first output. ``n_spare`` more are not used."""
         from onnx import helper
 
         names = [self.symbol(value).name for value in inputs]
@@ -357,7 +358,7 @@ class Graph:
         return Symbol(self, name)
 
     def symbol(self, value, name=None):
-        """Return the symbol of a number or array; a symbol is one already."""
+        """Return the symbol of a number or array; return a symbol as it is."""
         from onnx import numpy_helper
 
         if isinstance(value, Symbol):
@@ -369,7 +370,7 @@ class Graph:
         return Symbol(self, name)
 
     def model(self, out, name, n_inputs, shape):
-        """Return the model that calls a symbol by a name and gives it a shape."""
+        """Return the ONNX model whose output is the symbol ``out``, with this name and shape."""
         from onnx import helper
 
         self.nodes.append(helper.make_node("Identity", [out.name], [name]))
@@ -406,7 +407,7 @@ class Symbol:
 
 
 def _unary(operator, **attributes):
-    """Return the function that adds a node with one input."""
+    """Return a static method that adds a node with one input."""
     return staticmethod(lambda x: x.graph.node(operator, x, **attributes))
 
 

@@ -61,8 +61,8 @@ class Epoch:
     member: int = 0
 
 
-# Bits of the mantissa that are worth their place in a file: four digits, and two of a time or of
-# the noisy utility.
+# Bits of the mantissa that are stored, 12 by default: four digits, and two of a time or of the
+# noisy utility.
 _BITS = {"seconds": 6, "utility": 8, "epoch": 23, "member": 23}
 _STORED = [field.name for field in fields(Epoch) if field.name != "loss"]
 
@@ -70,8 +70,8 @@ _STORED = [field.name for field in fields(Epoch) if field.name != "loss"]
 def pack(history: Sequence[Epoch]) -> bytes:
     """Return the records as bytes: up to four digits of every number, 3 to 15 bytes a record.
 
-    Consecutive epochs of a network resemble each other, so differences are stored, and bytes of
-    the same significance side by side, before they are compressed.
+    Consecutive epochs of a network are similar, so differences are stored, ordered by the
+    significance of their bytes, and compressed.
     """
     rows = sorted(history, key=lambda row: (row.member, row.epoch))
     table = np.array([[getattr(row, name) for row in rows] for name in _STORED], dtype="<f4")
@@ -83,7 +83,7 @@ def pack(history: Sequence[Epoch]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[Epoch]:
-    """Return the records that `pack` made bytes of."""
+    """Return the records that `pack` has stored."""
     planes = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(4, -1)
     codes = planes.T.copy().view("<u4").reshape(len(_STORED), -1)
     table = np.cumsum(codes, axis=1, dtype="<u4").view("<f4")
@@ -98,6 +98,6 @@ def unpack(packed: bytes) -> list[Epoch]:
 
 
 def _divisor(table):
-    """Return the sizes in a table of records, 1 where they are 0."""
+    """Return the sizes in a table of records, 1 where they are 0, to divide size losses by."""
     size = table[_STORED.index("size")]
     return np.where(size > 0.0, size, np.float32(1.0))

@@ -1,7 +1,7 @@
-"""What goes into a file: plain numpy and Python objects, sealed with a version and a checksum.
+"""The content of a file: plain numpy and Python objects, with a layout, a version and a checksum.
 
-Pickle, joblib and skops all store what `seal` returns and hand it back to `unseal`. The record
-of the training is by far the longest part of a small model, so it is stored packed.
+Pickle, joblib and skops all store what `seal` returns and pass it to `unseal`. The record of the
+training is by far the largest part of a small model, so it is stored packed.
 """
 
 import zlib
@@ -9,7 +9,7 @@ import zlib
 from ._history import pack, unpack
 from ._version import __version__
 
-# Raised when a later version stores something that this one could not read, or the reverse.
+# To be increased when versions before and after a change cannot read each other's files.
 LAYOUT = 7
 
 
@@ -40,7 +40,7 @@ def unseal(state, name):
     state : dict of str to object
         From a file.
     name : str
-        What it should be, for messages.
+        Name of the expected class, for messages.
 
     Returns
     -------
@@ -49,8 +49,7 @@ def unseal(state, name):
     Raises
     ------
     ValueError
-        If another version stored it in another way, if it is damaged, or if sknimble never
-        stored it.
+        If it has another layout, is damaged, or was not saved by sknimble.
     """
     if not isinstance(state, dict) or not isinstance(state.get("_seal"), dict):
         raise ValueError(f"this file holds no {name} that sknimble has saved")

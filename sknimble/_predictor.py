@@ -1,6 +1,6 @@
-"""Fitted networks as numpy arrays: what answers, where what learns is in `_network`.
+"""Fitted networks as numpy arrays, for prediction; the networks in training are in `_network`.
 
-Prediction needs numpy and scipy only; `prefix_losses` also torch, for the losses.
+Prediction needs numpy and scipy only; `prefix_losses` also needs torch, for the losses.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from scipy.special import expit
 from ._late import read
 from ._losses import row_losses
 
-# Bounds the memory of hidden activations: rows times neurons of one batch of predictions.
+# Most rows times neurons of one batch of predictions, to bound the memory of activations.
 _BATCH_CELLS = 2**19
 GELU_SLOPE = 1.702  # of the sigmoid in GELU, by Hendrycks and Gimpel, arXiv 1606.08415
 
@@ -68,14 +68,14 @@ class FittedNetwork:
 
     @classmethod
     def from_state(cls, state, activation):
-        """Cut a learner's `NetworkState` to its size, rounded, at its sharpness."""
+        """Return a `NetworkState` cut to its rounded size, with sharpness and shift applied."""
         network = cls.of_arrays(state.arrays, activation).truncated(round(state.size))
         linear, output = (state.sharpness * path for path in (network.linear, network.output))
         linear[:, -1] += state.shift
         return replace(network, linear=linear, output=output)
 
     def __getstate__(self):
-        # All weights in one array: a file spends more on an array than on its numbers.
+        # All weights in one array: the overhead of a small array exceeds its numbers.
         arrays = self.arrays()
         shapes = np.array([array.shape for array in arrays])
         flat = np.concatenate([array.ravel() for array in arrays])
@@ -88,7 +88,7 @@ class FittedNetwork:
         vars(self).update(vars(FittedNetwork.of_arrays(arrays, state["activation"])))
 
     def arrays(self):
-        """Return the arrays as a learner has them: see `Parameters.arrays`."""
+        """Return the arrays in the order and shapes of `Parameters.arrays`."""
         biases, weights = [h[:, -1:] for h in self.hidden], [h[:, :-1] for h in self.hidden]
         return (self.linear, *biases, self.first, *weights, self.output)
 
@@ -121,7 +121,7 @@ class FittedNetwork:
 
 
 def prefix_losses(network, X, target, weight, loss):
-    """Return the mean loss of the first neurons of a network, for every number of them.
+    """Return the mean loss of a network with its first n neurons alone, for every n.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def _prefix_raws(network, X):
     layer, *others = network.hidden
     z = np.repeat(layer[:, -1][None], len(h), axis=0)
     for n in range(1, network.n_hidden + 1):
-        # Neuron n tells the neurons before it, and hears all up to itself.
+        # Neuron n sends to the neurons before it, and receives from all up to itself.
         z[:, : n - 1] += h[:, n - 1 : n] * layer[: n - 1, n - 1]
         z[:, n - 1] += h[:, :n] @ layer[n - 1, :n]
         g = function(z[:, :n].copy())
@@ -190,7 +190,7 @@ def predict_batches(networks, n_rows, read_rows, combine, n_inputs=None):
     combine : callable
         Takes the list of raw outputs of a batch, one per network, returns its predictions.
     n_inputs : int, default=None
-        Numbers that a row is made of, if it is sparse. None: as many as inputs.
+        Numbers stored per row, if rows are sparse. None: as many as inputs.
 
     Returns
     -------
