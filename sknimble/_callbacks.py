@@ -1,18 +1,18 @@
-"""scikit-learn's callbacks where it has them, from 1.9 on, and a stand-in where it has not."""
+"""scikit-learn's callbacks, from 1.9 on, and a stand-in for earlier versions."""
 
 try:
     from sklearn.callback import CallbackSupportMixin
 except ImportError:
 
     class CallbackSupportMixin:
-        """Takes the place of scikit-learn's: fitting is a task that nobody watches."""
+        """Takes the place of scikit-learn's mixin: fitting has no callbacks."""
 
         def _init_callback_context(self, **task):
             """Return the task of fitting."""
-            return NOBODY
+            return NO_CALLBACKS
 
 
-class Unwatched:
+class NoCallbacks:
     """A task without callbacks, and all of its subtasks."""
 
     def subcontext(self, **task):
@@ -23,9 +23,9 @@ class Unwatched:
         """Do nothing."""
 
     def call_on_fit_task_end(self, **data):
-        """Return False: nobody asks to stop."""
+        """Return False: no callback asks to stop."""
         return False
 
 
-# The tasks of an epoch are made only for those who watch: most epochs last a millisecond.
-NOBODY = Unwatched()
+# Tasks of epochs are created only if there are callbacks: most epochs last a millisecond.
+NO_CALLBACKS = NoCallbacks()

@@ -14,17 +14,17 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from ._calibration import mean_sharpness
 from ._continue import all_or_nothing
 from ._losses import BinaryCrossEntropy, CrossEntropy
-from ._shell import NimbleBase, check_outputs, takes_pieces
+from ._shell import NimbleBase, check_outputs, takes_chunks
 
 
-def _takes_labelled_pieces(estimator):
-    """Return True, or say why `partial_fit` is not there."""
+def _takes_labelled_chunks(estimator):
+    """Return True, or raise an AttributeError that says why there is no `partial_fit`."""
     if isinstance(estimator.class_weight, str):
         raise AttributeError(
             "class_weight='balanced' needs a whole table, and partial_fit gets it in pieces: "
             "give a dict of weights"
         )
-    return takes_pieces(estimator)
+    return takes_chunks(estimator)
 
 
 class NimbleClassifier(ClassifierMixin, NimbleBase):
@@ -225,7 +225,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
                 _check_objects(y, name)
             assert_all_finite(y, input_name=name)
             plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
-            if plain is not None and plain.kind in "biu":  # of pandas: not through floats
+            if plain is not None and plain.kind in "biu":  # pandas' integers, not through floats
                 y = y.to_numpy(dtype=plain)
             labels = np.asarray(y)
             if labels.dtype.kind in "mM" and np.isnat(labels).any():
@@ -265,7 +265,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             return y.astype(float)
         texts = sum(labels.dtype.kind == "U" for labels in (y, self.classes_))
         if texts == 1 and not any(labels.dtype == object for labels in (y, self.classes_)):
-            unknown = np.unique(y)  # as texts, numbers would be equal to them
+            unknown = np.unique(y)  # numpy would compare strings with numbers made strings
         else:
             unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
@@ -275,7 +275,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             return codes[:, None].astype(float)
         return np.eye(len(self.classes_))[codes]
 
-    @available_if(_takes_labelled_pieces)
+    @available_if(_takes_labelled_chunks)
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -315,7 +315,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         if several:
             classes = None
         elif classes is not None:
-            # twice, lest scikit-learn warns that there are as many classes as rows
+            # repeated, because scikit-learn warns if there are as many classes as rows
             classes = np.unique(self._check_target(np.repeat(np.asarray(classes), 2), "classes"))
             if begun and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")
@@ -324,7 +324,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         return self._partial_fit(X, y, classes, sample_weight)
 
     def _reweight(self, y, weight):
-        """Multiply weights by those of the classes, of every label if there are several."""
+        """Return the weights times class weights, those of all labels if there are several."""
         if self.class_weight is None:
             return weight
         labels, classes = (y.T, np.arange(2)) if self._shape else ([y], self.classes_)
@@ -396,7 +396,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         return logits if self._shape or logits.shape[1] > 1 else logits[:, 0]
 
     def _logits(self, raws):
-        """Return the sharpened logits of the mean probabilities, however near to 0 or 1."""
+        """Return the sharpened logits of the mean probabilities, accurate near 0 and 1."""
         raws, sharpness = np.stack(raws).astype(np.float64), self._sharpness
         shift = (1.0 - sharpness) * self._loss.base_
         if self._loss.link == "softmax":
@@ -406,14 +406,14 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
     @property
     def _sharpness(self):
-        """Factor on the logits of the mean of the networks: 1, unless rows have judged all."""
+        """Factor on the logits of the mean of the networks: 1 unless all had held-out rows."""
         last = {}
         for record in reversed(self.history_):
             last.setdefault(record.member, record.validation_loss)
-            if len(last) == len(self._networks):  # of a long history the rest need not be read
+            if len(last) == len(self._networks):  # the rest of a long history is not needed
                 break
-        judged = last and np.isfinite(list(last.values())).all()
-        return mean_sharpness(len(self._networks)) if judged else 1.0
+        held_out = last and np.isfinite(list(last.values())).all()
+        return mean_sharpness(len(self._networks)) if held_out else 1.0
 
     def predict(self, X):
         """Predict labels.
@@ -438,12 +438,12 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
 
 
 def _log_mean(logs):
-    """Return the logarithms of the means over the first axis, from logarithms."""
+    """Return the logarithms of means over the first axis, from the logarithms of the values."""
     return logsumexp(logs, axis=0) - np.log(len(logs))
 
 
 def _check_objects(y, name):
-    """Raise for labels that are objects of which scikit-learn would not say what is wrong."""
+    """Raise for labels of dtype object for which scikit-learn's messages would be unclear."""
     labels = np.ravel(y).tolist()
     if any(label is None or label != label for label in labels):
         raise ValueError(f"{name} must hold labels, and some are missing")
@@ -459,11 +459,11 @@ def _check_objects(y, name):
 
 
 def _class_factors(class_weight, y, classes, weight):
-    """Return the class weight of every row; balanced ones count weighted rows."""
+    """Return the class weight of every row; "balanced" equals the total weights of the classes."""
     if class_weight == "balanced":
         present, codes = np.unique(y, return_inverse=True)
         return weight.sum() / (len(present) * np.bincount(codes, weight)[codes])
-    # A class that a fold lacks may be named. If others are not, it is more likely misspelt.
+    # An unknown class may be one that a fold lacks; if some classes are not named, a misspelt one.
     labels = classes.tolist()
     unknown = [name for name in class_weight if name not in labels]
     if unknown and not all(label in class_weight for label in labels):

@@ -17,10 +17,10 @@ from ._late import read
 from ._losses import REGRESSION_LOSSES, Quantile
 from ._noise import learn_noise, noise_at
 from ._predictor import predict_batches
-from ._shell import NimbleBase, check_outputs, takes_pieces
+from ._shell import NimbleBase, check_outputs, takes_chunks
 
 LARGEST_TARGET = 1e150
-NOISE_ROWS = 2**14  # held out by a network, that tell the noise of y
+NOISE_ROWS = 2**14  # held-out rows of a network, at most, from which the noise of y is learned
 
 
 class NimbleRegressor(RegressorMixin, NimbleBase):
@@ -258,7 +258,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         check_outputs(y, self._shape, name)
         return y.reshape(len(y), -1)
 
-    @available_if(takes_pieces)
+    @available_if(takes_chunks)
     @all_or_nothing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -298,7 +298,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         return weight
 
     def _make_loss(self, target):
-        """Return the loss asked for."""
+        """Return the unfitted loss that the parameters name."""
         loss = REGRESSION_LOSSES[self.loss]
         return loss(self.quantile) if loss is Quantile else loss()
 
@@ -307,15 +307,15 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         return isinstance(self._loss, Quantile) and np.ndim(self._loss.quantile) > 0
 
     def _strata(self, target):
-        """Return None: there are no classes."""
+        """Return None: a regressor does not stratify."""
         return None
 
-    def _look_back(self, judged, rows, validation):
-        """Learn the noise of y on the rows that judged the networks, if there were any."""
+    def _learn_from_held_out(self, states, rows, validation):
+        """Learn the noise of y from held-out rows, if there are any."""
         self._noise = None
         if isinstance(self._loss, Quantile):
             return
-        networks = self._as_published(judged)
+        networks = self._as_published(states)
         try:
             if validation is not None:
                 everything = np.ones((len(networks), len(validation[1])), dtype=bool)
@@ -326,11 +326,11 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
             warnings.warn("interrupted after training; the noise of y is not known", stacklevel=5)
 
     def _learn_noise(self, networks, Z, target, weight, held_out):
-        """Return the noise of y, learned from the rows that judged each network, a mask each."""
+        """Return the noise of y, learned from the rows held out from each network, a mask each."""
         parts = []
         for member, mask in enumerate(held_out):
             rows = np.flatnonzero(mask & (weight > 0.0))
-            rows = rows[:: -(-len(rows) // NOISE_ROWS)]  # evenly spaced, if they are many
+            rows = rows[:: -(-len(rows) // NOISE_ROWS)]  # if too many, evenly spaced ones
             each = predict_batches(
                 networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]),
                 lambda raws: self._decoded(raws).swapaxes(0, 1),
@@ -431,7 +431,7 @@ def _holds_times(y):
     """Tell whether a target, whatever its form, holds dates, times or durations."""
     try:
         array = np.asarray(y)
-    except ValueError:  # rows of different length: whoever checks the shape will say so
+    except ValueError:  # rows of different length: `check_array` will raise for that
         return False
     if array.dtype != object:
         return array.dtype.kind in "mM"
@@ -439,5 +439,5 @@ def _holds_times(y):
 
 
 def _mean(decoded):
-    """Return the mean over the first axis; rounding does not take it out of the range."""
+    """Return the mean over the first axis, clipped to the range of the values despite rounding."""
     return decoded.mean(axis=0).clip(decoded.min(axis=0), decoded.max(axis=0))

@@ -1,4 +1,4 @@
-"""What both estimators share: validate, encode, delegate, decode."""
+"""The base class of both estimators: validate, encode, delegate, decode."""
 
 import sys
 import warnings
@@ -15,7 +15,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from ._callbacks import NOBODY, CallbackSupportMixin
+from ._callbacks import NO_CALLBACKS, CallbackSupportMixin
 from ._columns import validate_table
 from ._continue import CAUTION, FIXED, all_or_nothing, check_unchanged, epochs_left
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
@@ -28,15 +28,14 @@ from ._row_weights import for_penalty, in_precision_of, moderate, rows_that_coun
 from ._size import normalised
 from ._tables import TableEncoder
 
-# Inputs of fewer cells are computed in float64: exactness is free while overhead dominates.
+# Matrices of up to so many numbers are computed in float64: while overhead dominates, it is free.
 FLOAT64_CELLS = 10_000
-# N of a network with one output at the start, where nothing else is asked for, in neurons: of one
-# that is alone, and the least, of one of many.
+# Default N at the start, for one output: of a single network, and the least, of one of many.
 INITIAL_SIZE, LEAST_INITIAL_SIZE = 64, 8
 
 
-def takes_pieces(estimator):
-    """Return True, or say why `partial_fit` is not there."""
+def takes_chunks(estimator):
+    """Return True, or raise an AttributeError that says why there is no `partial_fit`."""
     if estimator.early_stopping not in ("auto", False):
         raise AttributeError(
             "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
@@ -46,7 +45,7 @@ def takes_pieces(estimator):
 
 
 class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
-    """What both estimators share: the constraints, the way data take, the fitted attributes."""
+    """What both estimators share: constraints, the steps of fit and predict, fitted attributes."""
 
     _parameter_constraints: dict = {
         "size_penalty": [Interval(Real, 0, None, closed="left")],
@@ -101,17 +100,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self.random_state = random_state
         self.verbose = verbose
 
-    _noise = None  # of y: what regressors learn where rows were held out
-    _sharpness = 1.0  # of the mean of the networks
+    _noise = None  # the noise of y, which regressors learn from held-out rows
+    _sharpness = 1.0  # factor on the logits of the mean of the networks
 
     # ------------------------------------------------------------------ hooks
     @abstractmethod
     def _check_target(self, y, name):
-        """Return y as an array, checked; messages call it by its name."""
+        """Return y as a checked array; ``name`` is for messages."""
 
     @abstractmethod
     def _learn_target(self, y, classes=None):
-        """Learn classes, from y if they are not given, or shape; return `_apply_target(y)`."""
+        """Learn the shape of y and its classes, unless given; return `_apply_target(y)`."""
 
     @abstractmethod
     def _apply_target(self, y, name="y"):
@@ -119,7 +118,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     @abstractmethod
     def _reweight(self, y, weight):
-        """Return the weights of the rows after class weights."""
+        """Return the weights of the rows, multiplied by class weights."""
 
     @abstractmethod
     def _make_loss(self, y):
@@ -127,14 +126,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     @abstractmethod
     def _is_flat(self):
-        """Tell whether what is predicted is one number, or one label, per row."""
+        """Tell whether one number, or one label, is predicted per row."""
 
     @abstractmethod
     def _strata(self, y):
-        """Return what a held-out part keeps the shares of, or None."""
+        """Return the classes by which held-out rows are stratified, or None."""
 
-    def _look_back(self, judged, rows, validation):
-        """Learn from the rows that judged the networks, whose states these are; here nothing."""
+    def _learn_from_held_out(self, states, rows, validation):
+        """Learn more from held-out rows, given the networks' states before their finish.
+
+        By default, learn nothing.
+        """
 
     # ------------------------------------------------------------------ fit
     @all_or_nothing
@@ -177,20 +179,20 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         rows = self._encode(X, y, weight, begin=begin)
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
         if not max_iter:
-            self._loss = loss  # with the range of what has been learnt
+            self._loss = loss  # not widened, as no row is learned
             return self
         training = self._start(
             *rows, validation, begin=begin, whole=True, max_iter=max_iter,
             anneal=not self.warm_start,
         )  # fmt: skip
         self._run(training, X, y, metadata, begin=begin)
-        judged = {**training.results, **training.before_finish}
-        del training  # and its memory, before more is asked for
-        self._look_back(judged, rows, validation)
+        states = {**training.results, **training.before_finish}
+        del training  # frees its memory
+        self._learn_from_held_out(states, rows, validation)
         return self
 
     def _partial_fit(self, X, y, classes, sample_weight):
-        """Learn from one piece of a table, the first of all or one more."""
+        """Learn from one chunk of a table, the first or a later one."""
         begin = not self._is_begun()
         self._check_sizes(begin)
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
@@ -201,8 +203,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 Z = self._table.recoded(progress.earlier.Z, table)
                 progress = replace(progress, earlier=replace(progress.earlier, Z=Z))
         after_fit = not begin and self._has_learnt() and (not progress or progress.after_fit)
-        piece = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        rows, n_passes, earlier = replay(piece, progress, self._losses_of, self._loss.calibrated)
+        chunk = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
+        rows, n_passes, earlier = replay(chunk, progress, self._losses_of, self._loss.calibrated)
         training = self._start(
             *rows, None, begin=begin, whole=False, max_iter=n_passes, anneal=False,
             caution=CAUTION if after_fit else 1.0,
@@ -213,7 +215,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return self
 
     def _losses_of(self, Z, target):
-        """Return what the networks lose on encoded rows, their mean, of the constant's loss."""
+        """Return the networks' mean loss on each encoded row, as a share of a constant's loss."""
         target = self._loss.encode(target)
         raw = predict_batches(
             self._networks, len(target), Z.__getitem__, np.hstack, _numbers_of_a_row(Z)
@@ -225,16 +227,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return np.mean(losses, axis=0) / self._normaliser
 
     def _is_begun(self):
-        """Tell whether there is a training to go on with; raise if it cannot."""
+        """Tell whether there is a training to continue; raise if a fixed parameter has changed."""
         if not self.__sklearn_is_fitted__():
             return False
         check_unchanged(self._fixed, self._fixed_parameters())
         return True
 
     def _has_learnt(self):
-        """Tell whether the networks are worth going on with: y has had more than one value.
+        """Tell whether to continue with the networks: not if y has had a single value so far.
 
-        A classifier expects more classes than it has seen, and a linear start would not.
+        A classifier always continues: it knows of classes that it has not seen, and a new linear
+        start would not.
         """
         return self._loss.calibrated or self._normaliser > self._loss.least
 
@@ -244,7 +247,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return {name: parameters[name] for name in sorted(FIXED & parameters.keys())}
 
     def _check_sizes(self, begin=True):
-        """Raise for sizes that contradict each other; the initial one is read but once."""
+        """Raise for sizes above max_size; the initial size matters at the start only."""
         for name in ("initial_size", "target_size") if begin else ("target_size",):
             size = getattr(self, name)
             if size is not None and size > self.max_size:
@@ -254,7 +257,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 )
 
     def _initial_size(self, n_outputs, n_networks):
-        """Return the N that every network starts from; several outputs share their neurons."""
+        """Return the N that every network starts from; with more outputs it is larger."""
         if self.initial_size is None:
             size = max(INITIAL_SIZE / n_networks**2, LEAST_INITIAL_SIZE) * n_outputs**0.5
             target = self.max_size if self.target_size is None else self.target_size
@@ -262,7 +265,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return float(self.initial_size)
 
     def _check_data(self, X, y, sample_weight, *, reset=False, name="y"):
-        """Return the rows that count, checked, and their weights."""
+        """Return the checked rows with positive weights, and these weights."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -278,7 +281,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return rows_that_count(X, y, moderate(weight))
 
     def _encode(self, X, y, weight, *, begin, classes=None):
-        """Return matrix, targets and weights; learn table and loss if this begins, or widen it."""
+        """Return matrix, targets and weights; to begin, fit table and loss, else widen loss."""
         target = self._learn_target(y, classes) if begin else self._apply_target(y)
         weight = self._reweight(y, weight)
         if begin:
@@ -290,17 +293,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return Z, target, in_precision_of(Z, weight)
 
     def _encode_rows(self, X, target, weight, n_learnt):
-        """Return float matrix, targets and weights; where few rows are learnt, equal ones merged.
+        """Return float matrix, targets and weights; if few rows are learned, merge equal ones.
 
         Weights have shape (..., n).
         """
         if n_learnt < TINY_ROWS:
-            weight = np.apply_along_axis(for_penalty, -1, weight)  # before they are added up
+            weight = np.apply_along_axis(for_penalty, -1, weight)  # before weights are summed
             return merge_equal_rows(self._table.encode(X), target, weight)
         return encode_early_or_late(self._table, X), target, weight
 
     def _fit_table(self, X, target, weight):
-        """Fit the table; choose the dtype that the size of the problem and the device ask for."""
+        """Return a fitted table; its dtype depends on the size of the matrix and the device."""
         from ._start import find_device
 
         table = TableEncoder(
@@ -312,7 +315,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return table
 
     def _encode_validation(self, X_val, y_val, sample_weight_val):
-        """Return explicit held-out rows as the training wants them, or None."""
+        """Return the encoded X_val, y_val and their weights, or None."""
         if X_val is None and y_val is None:
             if sample_weight_val is not None:
                 raise ValueError("sample_weight_val is given without X_val and y_val")
@@ -327,7 +330,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
     def _start(
         self, Z, target, weight, validation, *, begin, whole, max_iter, anneal, caution=1.0
     ):
-        """Return the training on a whole table or a piece of one, begun here or gone on with."""
+        """Return the training on a whole table or a chunk, new or continued."""
         from ._start import encode_target
 
         k, n = self.n_estimators, len(target)
@@ -358,7 +361,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )  # fmt: skip
 
     def _launch(self, Z, target, weight, held_out, *, row_seed, caution=1.0, **options):
-        """Return the training of any networks with the other parameters of this estimator."""
+        """Return a training with the parameters of this estimator and further options."""
         from ._start import find_device, start_training
 
         return start_training(
@@ -376,7 +379,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._seeds = rng.randint(np.iinfo(np.int32).max, size=self.n_estimators + 2)
 
     def _check_held_out_of(self, n):
-        """Raise if it was not of so many rows that some were held out before."""
+        """Raise if the rows held out before were not taken from n rows."""
         if n != self._held_out_of:
             why = f"there are {n} now and were {self._held_out_of}"
             if self._held_out_of is None:
@@ -387,7 +390,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             )
 
     def _hold_out(self, target):
-        """Return the rows that judge each network: the same for the same targets and seeds."""
+        """Return masks of the held-out rows of each network, set by targets and seeds alone."""
         return held_out_masks(
             len(target), self._strata(target), self.n_estimators, self.validation_fraction,
             self._seeds[0],
@@ -400,14 +403,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return self.early_stopping
 
     def _batch_size(self, n_rows, whole=True):
-        """Return the rows per step: fewer, for more steps, where they are not a whole table."""
+        """Return the rows per step: for a chunk fewer, so that it has more steps."""
         if self.batch_size != "auto":
             return min(self.batch_size, n_rows)
         least = min(32, -(-n_rows // 4))
         return int(np.clip(n_rows // (16 if whole else 32), least, 256))
 
     def _run(self, training, X, y, metadata, *, begin):
-        """Train to the end, or to where a callback or Ctrl-C ends it, and publish all at once."""
+        """Train until the end, a callback's stop or Ctrl-C; then set all fitted attributes."""
         from ._training import Divergence
 
         history = [] if begin else list(self.history_)
@@ -426,7 +429,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         except Divergence as error:
             raise divergence_error(error, self) from None
         fitting.call_on_fit_task_end(**data)
-        check_unchanged(self._fixed, self._fixed_parameters())  # by a callback
+        check_unchanged(self._fixed, self._fixed_parameters())  # a callback could change them
         if training.limited:
             warnings.warn(
                 f"max_iter={self.max_iter} epochs ended and the held-out loss may still improve",
@@ -437,9 +440,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._progress = training.progress()
 
     def _train(self, training, history, fitting, data):
-        """Run the epochs, report each, and tell the callbacks."""
+        """Run the epochs; report each, also to callbacks."""
         epochs, last = training.epochs(), training.epoch + training.schedule.max_iter
-        watched = fitting if hasattr(self, "_skl_callbacks") else NOBODY
+        watched = fitting if hasattr(self, "_skl_callbacks") else NO_CALLBACKS
         while len(training.members):
             task = watched.subcontext(task_name="epoch")
             task.call_on_fit_task_begin(**data)
@@ -459,7 +462,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     # ------------------------------------------------------------------ publish
     def _as_published(self, states):
-        """Return the networks of given states, cut to their sizes."""
+        """Return states of networks as fitted networks, cut to their sizes."""
         ordered = (states[member] for member in sorted(states))
         return [FittedNetwork.from_state(state, self.activation) for state in ordered]
 
@@ -470,7 +473,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             "_networks": self._as_published(states),
             "_sizes": np.array(sizes),
             "_normaliser": float(normaliser),
-            "_progress": None,  # a copy for callbacks has no training to go on with
+            "_progress": None,  # a callback's copy of the estimator cannot continue
             "history_": history,
         }
 
@@ -665,7 +668,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )  # fmt: skip
 
     def __copy__(self):
-        copied = type(self).__new__(type(self))  # without packing and unpacking the history
+        copied = type(self).__new__(type(self))  # faster than packing and unpacking the history
         vars(copied).update(vars(self))
         return copied
 
@@ -689,12 +692,12 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
 
 def _numbers_of_a_row(X):
-    """Return how many numbers a row of a sparse matrix has on average, None if X is dense."""
+    """Return how many numbers a sparse matrix stores per row on average; None if X is dense."""
     return -(-X.nnz // X.shape[0]) if sparse.issparse(X) else None
 
 
 def divergence_error(error, model):
-    """Return what to tell the user whose training diverged."""
+    """Return the error to raise when a training has diverged."""
     return ValueError(
         f"{error} with learning_rate_init={model.learning_rate_init} and alpha={model.alpha}: "
         "lower them, and check X and y for values of extreme scale"
@@ -702,7 +705,7 @@ def divergence_error(error, model):
 
 
 def check_outputs(y, shape, name):
-    """Raise if y has not the columns that it had when first seen."""
+    """Raise if y does not have the shape of the first y, without its rows."""
     if y.shape[1:] != shape:
         first, expected = "y" if name == "y_val" else "the first y", (len(y), *shape)
         raise ValueError(
@@ -711,7 +714,7 @@ def check_outputs(y, shape, name):
 
 
 def _report(records, last, *, in_place):
-    """Write about an epoch to the standard output: a line, or over the line before."""
+    """Write a line about an epoch to the standard output, or overwrite the last line."""
     sizes = " ".join(f"{record.size:.1f}" for record in records[:4])
     mean = np.mean([[r.data_loss, r.validation_loss] for r in records], axis=0)
     line = (
