@@ -1,4 +1,4 @@
-"""The choice of a price by cross-validation: estimators that take the best of a path."""
+"""Estimators that choose the price of a neuron by cross-validation along a path of prices."""
 
 from abc import ABCMeta, abstractmethod
 
@@ -12,11 +12,11 @@ from ._classifier import NimbleClassifier
 from ._path import PATH_CONSTRAINTS, nimble_path
 from ._regressor import NimbleRegressor
 
-TIE = 1e-8  # scores that differ by less differ by rounding
+TIE = 1e-8  # a smaller relative difference between scores counts as rounding
 
 
 def _of_final(name, doc):
-    """Return a property: an attribute of the final estimator."""
+    """Return a property that reads an attribute of the final estimator."""
 
     def read(self):
         if "estimator_" not in vars(self):
@@ -27,7 +27,7 @@ def _of_final(name, doc):
 
 
 class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
-    """What both estimators share: the constraints, the path, the choice, the final fit."""
+    """What both estimators share: constraints, path, choice of the price, final fit."""
 
     _parameter_constraints: dict = {
         **PATH_CONSTRAINTS,
@@ -50,7 +50,7 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
     @property
     @abstractmethod
     def _kind(self):
-        """The class of the estimator."""
+        """The class of the estimator whose price is chosen."""
 
     def _prototype(self):
         """Return the unfitted estimator with all other parameters."""
@@ -80,7 +80,7 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
             If data or parameters are invalid, as in `nimble_path` and in `fit` of the estimator.
         """
         estimator = clone(self._prototype())
-        if isinstance(self.random_state, np.random.RandomState):  # which clones would repeat
+        if isinstance(self.random_state, np.random.RandomState):  # clones would repeat its draws
             estimator.set_params(random_state=self.random_state.randint(np.iinfo(np.int32).max))
         elif self.random_state is not None:
             estimator.set_params(random_state=self.random_state)
@@ -279,7 +279,7 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
 
 
 def choose(scores, selection):
-    """Return the position of the price to take.
+    """Return the position of the price to choose.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""A picture of a training: the size weight N above, the losses below, over the epochs.
+"""A plot of a training: the size weight N above, the losses below, over the epochs.
 
-matplotlib is imported by the method that draws.
+matplotlib is imported only when a plot is drawn.
 """
 
 import numpy as np
@@ -91,7 +91,7 @@ class SizeHistoryDisplay:
         return self
 
     def _draw(self, axes, name, colour, label=None):
-        """Draw one column of the record, a line per network; return the lines."""
+        """Draw one attribute of the records, a line per network; return the lines."""
         members = sorted({record.member for record in self.history})
         lines = []
         for member in members:
@@ -107,7 +107,7 @@ class SizeHistoryDisplay:
 
 
 def _two_axes(ax):
-    """Return two Axes, one above the other, that share the epochs."""
+    """Return two Axes, one above the other, that share the axis of the epochs."""
     import matplotlib.pyplot as plt
 
     if ax is None:

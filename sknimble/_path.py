@@ -1,4 +1,4 @@
-"""A path of prices under cross-validation, trained in one computation."""
+"""Networks of all folds at all prices of a neuron, trained in one computation."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from ._shell import divergence_error
 from ._size import normalised, window_end
 
 N_PENALTIES = 8
-LOWEST_PENALTY = 1e-3  # of the highest penalty of an automatic grid, the lowest
+LOWEST_PENALTY = 1e-3  # lowest penalty of an automatic grid, as a share of the highest
 PATH_CONSTRAINTS = {
     "size_penalties": [Interval(Integral, 1, None, closed="left"), "array-like", None],
     "cv": ["cv_object"],
@@ -120,7 +120,7 @@ def nimble_path(
     model.set_params(n_estimators=path_estimators)
     try:
         model._validate_params()
-    except InvalidParameterError as error:  # which would be taken for one of this function's
+    except InvalidParameterError as error:  # `validate_params` would blame this function's
         raise ValueError(str(error)) from None
     model._check_sizes()
     scorer = check_scoring(model, scoring=scoring)
@@ -143,7 +143,7 @@ def nimble_path(
 
 
 def _split(folds, counts):
-    """Return, fold by fold, the rows to learn from, among those that count, and those to score."""
+    """Return each fold's training rows, numbered among rows of positive weight, and test rows."""
     folds = [[_positions(part, len(counts)) for part in fold] for fold in folds]
     if not folds:
         raise ValueError("cv has no folds; a generator has them only once")
@@ -177,7 +177,7 @@ def check_penalties(size_penalties, folds):
 
 
 def _positions(rows, n):
-    """Return rows that a splitter chose, of n, as positions."""
+    """Return the rows that a splitter has chosen among n, a mask or positions, as positions."""
     rows = np.asarray(rows)
     if rows.dtype == bool and len(rows) != n:
         raise ValueError(f"cv has a mask of {len(rows)} rows, but X has {n}")
@@ -185,7 +185,7 @@ def _positions(rows, n):
 
 
 def _score(scorer, model, test, X, y, sample_weight):
-    """Return the score of a fitted model on rows of X, weighted if the scorer can."""
+    """Return the score of a fitted model on rows of X, weighted if the scorer takes weights."""
     weight = {}
     if sample_weight is not None and _takes_weight(scorer):
         weight["sample_weight"] = sample_weight[test]
@@ -197,7 +197,7 @@ def _score(scorer, model, test, X, y, sample_weight):
 
 
 def _takes_weight(scorer):
-    """Tell whether a scorer, or the metric in it, takes weights of rows, and has not refused."""
+    """Tell whether a scorer, or its metric, takes sample weights and does not refuse them."""
     if get_routing_for_object(scorer).score.requests.get("sample_weight") is False:
         return False
     parameters = signature(getattr(scorer, "_score_func", scorer)).parameters
@@ -208,10 +208,10 @@ def _takes_weight(scorer):
 class _Folds:
     """The training rows of every fold, and the networks that learn from them.
 
-    What learns from y, that is the scale of the targets, class weights and linear models, sees
-    the rows of its fold alone; all but the number of pieces of the table's columns and, with
-    ``class_weight``, the weights with which rows count for its scales. Attributes have F folds, n
-    rows.
+    What is learned from y (the scale of the targets, class weights, linear models) is learned from
+    the rows of each fold alone. There are two exceptions, for which all rows are used: the number
+    of pieces of the table's columns and, with ``class_weight``, the row weights for its scales.
+    Arrays have the shapes of F folds and n rows.
     """
 
     def __init__(self, model, X, y, weight, trains):
@@ -226,21 +226,21 @@ class _Folds:
                 )
         weights = np.zeros((len(trains), len(y)))
         for here, train in zip(weights, trains, strict=True):
-            np.add.at(here, train, model._reweight(y[train], weight[train]))  # some come twice
+            np.add.at(here, train, model._reweight(y[train], weight[train]))  # rows may repeat
         n_learnt = max(map(len, trains))
         self.Z, self.target, self.weights = model._encode_rows(X, target, weights, n_learnt)
         self.losses = [self._fit_loss(weight) for weight in self.weights]
         model._loss = self._fit_loss(self.weights.mean(axis=0))
-        if model._loss.link == "exponential":  # of means that differ from fold to fold
+        if model._loss.link == "exponential":  # its range must cover those of all folds
             model._loss = model._loss.reaching(self.losses)
 
     def _fit_loss(self, weight):
-        """Return the loss, its scale learned from the rows that weigh."""
+        """Return a loss fitted to the rows of positive weight."""
         used = weight > 0
         return self.model._make_loss(self.target).fit(self.target[used], weight[used])
 
     def highest_penalty(self):
-        """Return a price at which hardly a neuron pays: eight that left no loss just would."""
+        """Return a price at which eight neurons would just pay if they left no loss at all."""
         model, weight = self.model, self.weights.mean(axis=0)
         Z = plain(self.Z, model._table.n_plain_features_)
         rows = thin(Z, np.arange(Z.shape[0]))
@@ -249,9 +249,9 @@ class _Folds:
         return normalised(max(left, 1e-9)) / window_end(0.0, max(1, model.max_size))
 
     def train(self, penalties, n_networks):
-        """Train one estimator per price and fold; return them, fitted, a list per price.
+        """Train one estimator per price and fold; return a list of fitted ones per price.
 
-        Every network starts from the size that it would have among ``n_networks``.
+        Every network starts from the size of a network in an ensemble of ``n_networks``.
         """
         from ._start import encode_target
 
@@ -263,7 +263,7 @@ class _Folds:
         encoded = [encode_target(loss, self.target, self.Z.dtype) for loss in self.losses]
         same = all(np.array_equal(target, encoded[0]) for target in encoded)
         size = model._initial_size(self.losses[0].n_outputs_, n_networks)
-        # Networks with the same rows, one per price, stand together: they share batches.
+        # Networks with the same rows, one per price, are adjacent, so that they share batches.
         training = model._launch(
             self.Z, encoded[0] if same else np.repeat(encoded, k, axis=0),
             np.repeat(self.weights, k, axis=0), self._held_out(used),
@@ -285,7 +285,7 @@ class _Folds:
         ]
 
     def _held_out(self, used):
-        """Return the rows that judge the networks of each fold, as a fit to it would choose."""
+        """Return masks of the rows held out from each network, as in a fit to its fold."""
         model, k = self.model, self.model.n_estimators
         if not any(model._stops_early(rows.sum()) for rows in used):
             return None
