@@ -11,7 +11,7 @@ OVERHEAD = 3e6
 # The cost of a neuron apart from its weights, in weights.
 NEURON = 50
 # Networks are divided anew if the cost of a step then falls below this share of the present cost.
-WORTH_IT = 0.85
+DIVIDE_BELOW = 0.85
 
 
 class Cohorts:
@@ -50,7 +50,7 @@ class Cohorts:
         joined = np.concatenate(widths)
         groups = by_width(joined, self._work)
         now = cost(widths, self._work)
-        if cost([joined[group] for group in groups], self._work) > WORTH_IT * now:
+        if cost([joined[group] for group in groups], self._work) > DIVIDE_BELOW * now:
             return
         first, *others = self._parts
         numbers = np.concatenate([part.members for part in self._parts])

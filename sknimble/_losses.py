@@ -144,7 +144,7 @@ class _InRange:
             begun = copy(self).fit(together, np.ones(len(together)))
             for name in ("location_", "scale_", "far_"):
                 setattr(wider, name, np.where(alike, getattr(begun, name), getattr(self, name)))
-        wider.range_ = _ends(np.concatenate([self.range_, _ends(y)]))
+        wider.range_ = _least_and_largest(np.concatenate([self.range_, _least_and_largest(y)]))
         return wider
 
     def decode(self, raw):
@@ -167,7 +167,7 @@ class SquaredError(_InRange):
         scale = farthest * np.sqrt(np.average(away**2, axis=0, weights=weight))
         tiny = 10 * np.finfo(np.float64).eps * np.abs(self.location_)
         self.scale_ = np.where(scale > tiny, scale, 1.0)
-        self.range_ = _ends(y)
+        self.range_ = _least_and_largest(y)
         self.n_outputs_ = y.shape[1]
         return self
 
@@ -222,7 +222,7 @@ class _SmoothPinball(_InRange):
         """Learn median, scale and range of y, shape (n, o), and the level of every output."""
         parts = [_median_and_scale(column, weight) for column in y.T]
         self.location_, self.scale_ = np.transpose(parts)
-        self.range_ = _ends(y)
+        self.range_ = _least_and_largest(y)
         self.n_outputs_ = max(np.size(self.quantile), y.shape[1])
         self.levels_ = np.broadcast_to(np.asarray(self.quantile, float), self.n_outputs_)
         self.far_ = self._farthest(y, weight)
@@ -391,14 +391,14 @@ class _LogLink:
         return wider._set_range(np.minimum((self.low_ + shift).clip(least), low),
                                 np.maximum((self.high_ + shift).clip(least), high))  # fmt: skip
 
-    def reaching(self, losses):
+    def covering(self, losses):
         """Return a copy of which the range covers the ranges of all these losses."""
         low, high = ([getattr(loss, end) for loss in losses] for end in ("low_", "high_"))
         return copy(self)._set_range(np.min(low, axis=0), np.max(high, axis=0))
 
     def _range(self, y):
         """Return the least and the largest raw value of every output, shape (2, o)."""
-        return np.log(_ends(self.encode(y).clip(LEAST_PREDICTION)))
+        return np.log(_least_and_largest(self.encode(y).clip(LEAST_PREDICTION)))
 
     def _set_range(self, low, high):
         """Set the range of every output, and that of all together, which every step uses."""
@@ -424,10 +424,10 @@ class _LogLink:
         coef, intercept = np.zeros((target.shape[1], X.shape[1])), self.baseline(target, weight)
         for j in np.flatnonzero(target.any(axis=0)):
             start = coef[j], intercept[j]
-            coef[j], intercept[j] = self._score(X, target[:, [j]], weight, penalty, start)
+            coef[j], intercept[j] = self._fisher_scoring(X, target[:, [j]], weight, penalty, start)
         return coef, intercept
 
-    def _score(self, X, target, weight, penalty, best):
+    def _fisher_scoring(self, X, target, weight, penalty, best):
         """Improve a coefficient vector and an intercept by Fisher scoring, halving bad steps.
 
         Every step is a ridge regression of a working target (McCullagh and Nelder, "Generalized
@@ -599,10 +599,10 @@ class CrossEntropy(_Probabilities):
         present = np.flatnonzero(target.any(axis=0))
         if len(present) == target.shape[1] and len(coef) == len(present):
             return coef, intercept
-        return _spread(coef, intercept, present, target.shape[1], len(target))
+        return _for_all_classes(coef, intercept, present, target.shape[1], len(target))
 
 
-def _ends(y):
+def _least_and_largest(y):
     """Return the least and the largest value of every column, shape (2, o)."""
     return np.stack([y.min(axis=0), y.max(axis=0)])
 
@@ -625,7 +625,7 @@ def _weighted_median(values, weight):
     return np.quantile(values, 0.5, weights=weight, method="inverted_cdf")
 
 
-def _spread(coef, intercept, present, n_classes, n_rows):
+def _for_all_classes(coef, intercept, present, n_classes, n_rows):
     """Return coefficients and intercepts of all classes, from those of the classes in a fold.
 
     A class without rows gets coefficients 0, and an intercept below the highest by the log-odds

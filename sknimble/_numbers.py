@@ -253,7 +253,7 @@ def _refined(knots, column, center, scale, weight, target, finest):
     for n_pieces in finer:
         more = distinct if few else _knots(ordered, mass, n_pieces, n_pieces)
         if len(more) > len(knots):
-            if not _miss(knots, *bins):
+            if not _pieces_miss(knots, *bins):
                 break
             knots = more
     return knots
@@ -284,7 +284,7 @@ def _bins(z, ordered, mass, distinct, weight, target):
     return middle, mass, means, within
 
 
-def _miss(knots, middle, mass, means, within):
+def _pieces_miss(knots, middle, mass, means, within):
     """Tell whether the means of y lie farther from the best fit of the pieces than noise explains.
 
     An analysis of variance: the sum of squares between the means of y and the best function with

@@ -232,7 +232,7 @@ class _Folds:
         self.losses = [self._fit_loss(weight) for weight in self.weights]
         model._loss = self._fit_loss(self.weights.mean(axis=0))
         if model._loss.link == "exponential":  # its range must cover those of all folds
-            model._loss = model._loss.reaching(self.losses)
+            model._loss = model._loss.covering(self.losses)
 
     def _fit_loss(self, weight):
         """Return a loss fitted to the rows of positive weight."""

@@ -25,8 +25,9 @@ REPLAYED_ROWS = 15  # most earlier rows per new one
 KEPT_CELLS = 2**22  # numbers in the sample of earlier rows, their targets included
 FIRST_EFFORT = 8  # rows times passes per new row, for the first chunk
 EFFORTS = 16, 256  # ... for later chunks, fewest and most
-KNOWN = 0.1  # excess loss of new rows, as a share of a constant's, from which passes are halved
-CHANGED, CHANGE = 4.0, 0.05  # drift is suspected at a loss above 4 times the last chunk's + 0.05
+MOST_SURPRISE = 0.1  # excess loss of new rows from which passes are halved, see `next_effort`
+# Drift is suspected if new rows cost more than the factor times the last chunk's, plus the offset.
+DRIFT_FACTOR, DRIFT_OFFSET = 4.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -124,10 +125,10 @@ def replay(chunk, progress, losses_of, classes):
         earlier = progress.earlier
         cost, error = mean_and_error(losses_of(Z, target), weight)
         least = cost - 2.0 * error
-        suspected = n > 1 and least > CHANGED * earlier.cost + CHANGE
+        suspected = n > 1 and least > DRIFT_FACTOR * earlier.cost + DRIFT_OFFSET
         if suspected and classes:
             known = mean_of_class(losses_of(earlier.Z, earlier.target), earlier, target)
-            suspected = least > CHANGED * mean_and_error(known, weight)[0] + CHANGE
+            suspected = least > DRIFT_FACTOR * mean_and_error(known, weight)[0] + DRIFT_OFFSET
         if suspected and earlier.suspected:
             suspected = False  # but certain: earlier rows are forgotten
         else:  # a single such chunk may have new inputs only, and earlier rows are kept
@@ -160,7 +161,7 @@ def next_effort(effort, surprise):
     int
     """
     fewest, most = EFFORTS
-    return min(2 * effort, most) if surprise < KNOWN else max(effort // 2, fewest)
+    return min(2 * effort, most) if surprise < MOST_SURPRISE else max(effort // 2, fewest)
 
 
 def passes_over(n_rows, n_new, step, effort):

@@ -185,7 +185,7 @@ def _best_penalty(loss, data, positions):
     Equal rows count as one here, because copies of a row must not be on both sides. The larger
     the weights, the higher the penalties that are tried.
     """
-    scored = _numbered(read(data[0], positions)) % 4 == 3
+    scored = _row_numbers(read(data[0], positions)) % 4 == 3
     if not scored.any():
         return 1.0
     highest = LOG_PENALTY + int(np.log10(max(1.0, data[2][positions].mean())))
@@ -198,7 +198,7 @@ def _best_penalty(loss, data, positions):
     return min(10.0 ** np.arange(highest + 1), key=score)
 
 
-def _numbered(X):
+def _row_numbers(X):
     """Return the number of every row; equal rows of a dense X share one."""
     if sp.issparse(X):
         return np.arange(X.shape[0])

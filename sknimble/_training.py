@@ -100,8 +100,8 @@ class Training:
         State to keep of every network, by number: the best, or the latest within ``tol`` of it;
         after a finish, the last.
     before_finish : dict of int to NetworkState
-        Best states of networks that have begun to finish: they have not learned from their
-        held-out rows.
+        Best states, of networks that have begun to finish, which have not learned from held-out
+        rows.
     departed : dict of int to NetworkProgress
         Where networks that have left stood, if training can go on later.
     """
