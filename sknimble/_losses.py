@@ -269,7 +269,7 @@ class _SmoothPinball(_InRange):
             middle = 0.5 * (low + high)
             inside = np.clip(middle - target, -self.delta, self.delta)
             slope = np.average(inside, axis=0, weights=weight) * (0.5 / self.delta)
-            # A slope that is 0 up to rounding counts as 0: the order of the rows must not matter.
+            # A slope within rounding of 0 counts as 0, so that the order of rows does not matter.
             right = slope + 0.5 - self.levels_ < -1e-12
             low, high = np.where(right, middle, low), np.where(right, high, middle)
         return 0.5 * (low + high)
@@ -397,7 +397,7 @@ class _LogLink:
         return copy(self)._set_range(np.min(low, axis=0), np.max(high, axis=0))
 
     def _range(self, y):
-        """Return the least and the largest raw value of every output, shape (2, o)."""
+        """Return the logarithms of each output's least and largest target, shape (2, o)."""
         return np.log(_least_and_largest(self.encode(y).clip(LEAST_PREDICTION)))
 
     def _set_range(self, low, high):

@@ -189,7 +189,7 @@ def _to_inputs(d_raw, d_z, X, linear, first):
         torch.bmm(d_raw, rows, out=linear)
         if first.stride(-1) == 1:
             torch.bmm(d_z, rows, out=first)
-        elif _inputs_adjacent(*first.shape[1:]):  # the first neurons of a wider buffer
+        elif _inputs_adjacent(*first.shape[1:]):  # a narrow view of a buffer stored as (d, C)
             first.copy_(torch.bmm(d_z, rows))
         else:
             torch.bmm(rows.mT, d_z.mT, out=first.mT)
