@@ -265,7 +265,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             return y.astype(float)
         texts = sum(labels.dtype.kind == "U" for labels in (y, self.classes_))
         if texts == 1 and not any(labels.dtype == object for labels in (y, self.classes_)):
-            unknown = np.unique(y)  # numpy would compare strings with numbers made strings
+            unknown = np.unique(y)  # numpy would compare as strings, and "1" equals 1
         else:
             unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
@@ -459,11 +459,11 @@ def _check_objects(y, name):
 
 
 def _class_factors(class_weight, y, classes, weight):
-    """Return the class weight of every row; "balanced" equals the total weights of the classes."""
+    """Return the class weight of every row; with "balanced", class totals become equal."""
     if class_weight == "balanced":
         present, codes = np.unique(y, return_inverse=True)
         return weight.sum() / (len(present) * np.bincount(codes, weight)[codes])
-    # An unknown class may be one that a fold lacks; if some classes are not named, a misspelt one.
+    # A fold may lack a class that is named. But if some of its classes are not, it is a typo.
     labels = classes.tolist()
     unknown = [name for name in class_weight if name not in labels]
     if unknown and not all(label in class_weight for label in labels):

@@ -120,7 +120,7 @@ def nimble_path(
     model.set_params(n_estimators=path_estimators)
     try:
         model._validate_params()
-    except InvalidParameterError as error:  # `validate_params` would blame this function's
+    except InvalidParameterError as error:  # else taken for one of `nimble_path`
         raise ValueError(str(error)) from None
     model._check_sizes()
     scorer = check_scoring(model, scoring=scoring)

@@ -36,7 +36,7 @@ from ._row_weights import for_quantiles
 # stored numbers the largest may be tiny.
 SPARSE_FAR = 3.0
 _BLOCK = 2**17  # numbers handled at once: about a megabyte, whatever the length of the table
-_SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # NaN is sought by a sum
+_SUMS_MAY_OVERFLOW = {"over": "ignore", "invalid": "ignore"}  # in the sums that look for NaN
 
 
 class TableEncoder:
@@ -101,8 +101,8 @@ class TableEncoder:
     Gorishniy et al., "On embeddings for numerical features", arXiv 2203.05556 (encoding).
     """
 
-    most_pieces = 8  # of a column, unless y asks for more
-    most_levels = 256  # of a column, the pooled ones counted once
+    most_pieces = 8  # of a column, unless y needs more
+    most_levels = 256  # of a column, all pooled ones counted as one
 
     def __init__(self, *, categorical_features="from_dtype", encoding="none"):
         self.categorical_features = categorical_features

@@ -1,4 +1,4 @@
-"""Rows that came before are learnt from again beside those of a new piece."""
+"""Rows that came before are learnt from again beside those of a new chunk."""
 
 import copy
 import pickle
@@ -39,7 +39,7 @@ def known(Z, target):
     return np.zeros(len(target))
 
 
-def test_a_piece_is_gone_through_more_often_if_it_is_large_and_early():
+def test_a_chunk_is_gone_through_more_often_if_it_is_large_and_early():
     def passes(n, step, effort=FIRST_EFFORT):
         return passes_over(n, n, step, effort)
 
@@ -79,7 +79,7 @@ def test_mean_and_error_are_those_of_the_rows_that_count():
 
 
 @pytest.mark.parametrize("loses", [0.0, 1.0])
-def test_effort_goes_on_from_piece_to_piece(loses):
+def test_effort_goes_on_from_chunk_to_chunk(loses):
     """What losses say is asked of the new rows and of those that are learnt again."""
     asked, kept = [], None
 
@@ -89,9 +89,9 @@ def test_effort_goes_on_from_piece_to_piece(loses):
 
     for step in range(4):
         Z = np.arange(1000.0 * step, 1000.0 * (step + 1))[:, None]
-        piece = Z, Z, np.ones(1000)
+        chunk = Z, Z, np.ones(1000)
         rows, n_passes, kept = replay(
-            piece, Progress([], step, (), kept), losses_of, classes=False
+            chunk, Progress([], step, (), kept), losses_of, classes=False
         )
         assert len(rows[1]) == 1000 * (step + 1)
         effort = [8, 16, 32, 64][step] if loses == 0.0 else [8, 16, 16, 16][step]
@@ -101,13 +101,13 @@ def test_effort_goes_on_from_piece_to_piece(loses):
 
 
 def test_what_no_longer_holds_is_forgotten():
-    """Two pieces that cost much more than those before say that the past is over."""
+    """Two chunks that cost much more than those before say that the past is over."""
     kept = None
     losses, kept_rows = [0.5, 0.1, 0.44, 1.9, 0.44, 1.9, 1.9, 1.9], []
     for step, loss in enumerate(losses):
-        piece = np.full((600, 1), step), np.full((600, 1), loss), np.ones(600)
+        chunk = np.full((600, 1), step), np.full((600, 1), loss), np.ones(600)
         progress = Progress([], step, (), kept)
-        rows, _, kept = replay(piece, progress, lambda Z, target: target[:, 0], classes=False)
+        rows, _, kept = replay(chunk, progress, lambda Z, target: target[:, 0], classes=False)
         kept_rows.append(len(kept.key) // 600)
         suspected = step in (3, 5)  # compared with what went before
         assert kept.suspected == suspected
@@ -146,7 +146,7 @@ def test_single_rows_say_nothing_of_a_change():
     assert len(earlier(model).key) > 90
 
 
-def test_sparse_and_dense_pieces_take_turns():
+def test_sparse_and_dense_chunks_take_turns():
     X = np.random.default_rng(0).normal(size=(120, 3))
     y, first = X[:, 0], X[:60].copy()
     first[:, 1] = 2.0
@@ -222,16 +222,16 @@ def test_earlier_rows_are_a_fair_sample_that_does_not_grow(monkeypatch, kind):
         kept = None
         for part in np.array_split(np.arange(1000), 10):
             progress = Progress([], 100 * repeat + step, (), kept)
-            piece = kind(Z[part]), Z[part], np.ones(len(part))
-            rows, _, kept = replay(piece, progress, known, classes=False)
+            chunk = kind(Z[part]), Z[part], np.ones(len(part))
+            rows, _, kept = replay(chunk, progress, known, classes=False)
             step += 1
             assert len(rows[1]) <= 16 * len(part)
             assert len(kept.key) == min(200, part[-1] + 1)
             seen = kept.Z.toarray() if sparse.issparse(kept.Z) else kept.Z
             np.testing.assert_array_equal(seen, kept.target)  # rows stay whole
         times[kept.target[:, 0].astype(int) - 1] += 1.0
-    by_piece = times.reshape(10, 100).sum(axis=1)
-    assert abs(by_piece / by_piece.mean() - 1.0).max() < 0.1
+    by_chunk = times.reshape(10, 100).sum(axis=1)
+    assert abs(by_chunk / by_chunk.mean() - 1.0).max() < 0.1
     assert len(set(kept.key)) == 200
 
 
@@ -241,8 +241,8 @@ def test_after_many_steps_old_rows_fade(monkeypatch):
     ages = []
     for step, part in enumerate(np.array_split(np.arange(4000), 80)):
         progress = Progress([], ENOUGH_STEPS - 20 + step, (), kept)
-        piece = Z[part], Z[part], np.ones(50)
-        rows, _, kept = replay(piece, progress, known, classes=False)
+        chunk = Z[part], Z[part], np.ones(50)
+        rows, _, kept = replay(chunk, progress, known, classes=False)
         sample = 50 * step if step <= 20 else 200
         assert len(rows[1]) == 50 + min(sample, 750 if step < 20 else 206)
         assert len(kept.key) == (50 * (step + 1) if step < 20 else 200)
@@ -252,7 +252,7 @@ def test_after_many_steps_old_rows_fade(monkeypatch):
 
 
 @pytest.mark.parametrize("n, n_again", [(1, 15), (10, 150), (100, 156), (255, 1), (256, 0)])
-def test_after_many_steps_earlier_rows_only_fill_up_a_small_piece(n, n_again):
+def test_after_many_steps_earlier_rows_only_fill_up_a_small_chunk(n, n_again):
     Z = np.arange(2000.0)[:, None]
     _, _, kept = replay((Z, Z, np.ones(2000)), None, known, classes=False)
     progress = Progress([], ENOUGH_STEPS, (), kept)
@@ -261,7 +261,7 @@ def test_after_many_steps_earlier_rows_only_fill_up_a_small_piece(n, n_again):
     assert (kept is None) == (n == 256)
 
 
-def test_small_pieces_do_not_undo_what_many_have_taught():
+def test_small_chunks_do_not_undo_what_many_have_taught():
     X, y = make_friedman1(5000, 5, noise=0.5, random_state=0)
     model = one().partial_fit(X[:3000], y[:3000])
     model._progress = replace(model._progress, step=ENOUGH_STEPS)
@@ -324,14 +324,14 @@ def test_no_file_holds_rows_and_a_training_goes_on_without():
 
 
 def come(losses, cost, weight=None, before=0.0, weight_before=None, effort=64, suspected=True):
-    """Let a piece that loses this come after a hundred rows; return what is learnt and kept."""
+    """Let a chunk that loses this come after a hundred rows; return what is learnt and kept."""
     losses, n = np.asarray(losses, dtype=float), len(losses)
     old = np.broadcast_to(np.asarray(before, dtype=float), 100)[:, None]
     ones = np.ones(100) if weight_before is None else weight_before
     earlier = EarlierRows(old, old, ones, np.linspace(0.1, 0.9, 100), effort, cost, suspected)
-    piece = losses[:, None], losses[:, None], np.ones(n) if weight is None else weight
+    chunk = losses[:, None], losses[:, None], np.ones(n) if weight is None else weight
     progress = Progress([], 1, (), earlier)
-    rows, n_passes, kept = replay(piece, progress, lambda Z, t: t[:, 0], classes=False)
+    rows, n_passes, kept = replay(chunk, progress, lambda Z, t: t[:, 0], classes=False)
     return rows, n_passes, kept
 
 
@@ -372,9 +372,9 @@ def test_rows_without_weight_surprise_nobody():
 def test_other_earlier_rows_are_learnt_again_every_time():
     Z = np.arange(1000.0)[:, None]
     earlier = EarlierRows(Z, Z, np.ones(1000), np.linspace(0.0, 1.0, 1000), 64, 1.0)
-    piece, drawn = (np.full((10, 1), -1.0), np.full((10, 1), -1.0), np.ones(10)), []
+    chunk, drawn = (np.full((10, 1), -1.0), np.full((10, 1), -1.0), np.ones(10)), []
     for step in (1, 2):
-        rows, _, _ = replay(piece, Progress([], step, (), earlier), known, classes=False)
+        rows, _, _ = replay(chunk, Progress([], step, (), earlier), known, classes=False)
         assert len(rows[0]) == 10 + 10 * REPLAYED_ROWS == 160
         drawn.append(set(rows[0][10:, 0]))
     assert len(drawn[0] & drawn[1]) < 75
@@ -389,7 +389,7 @@ def test_a_column_of_one_value_does_not_have_rows_forgotten():
         assert len(model._progress.earlier.key) == part[-1] + 1
 
 
-def test_a_piece_too_large_to_be_encoded_is_learnt_as_a_first_one():
+def test_a_chunk_too_large_to_be_encoded_is_learnt_as_a_first_one():
     Z, y = object.__new__(LateMatrix), np.zeros((10_000, 1))
     rows, n_passes, kept = replay((Z, y, y[:, 0]), None, None, classes=False)
     assert rows[0] is Z
@@ -437,7 +437,7 @@ def test_a_class_that_is_new_does_not_end_the_past():
     assert model.score(X, y) > 0.75
 
 
-def test_a_piece_of_a_class_that_has_just_come_does_not_end_the_past():
+def test_a_chunk_of_a_class_that_has_just_come_does_not_end_the_past():
     X, y = make_classification(1200, 6, n_informative=6, n_redundant=0, n_classes=4,
                                n_clusters_per_class=1, class_sep=2.0, random_state=0)  # fmt: skip
     order = np.argsort(np.maximum(y, 1), kind="stable")  # two classes mixed, a third, a fourth
@@ -477,7 +477,7 @@ def test_labels_that_are_turned_round_end_the_past():
 
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
 @pytest.mark.parametrize("n_first", [1, 50])
-def test_y_that_began_with_one_value_gets_its_units_from_later_pieces(loss, n_first):
+def test_y_that_began_with_one_value_gets_its_units_from_later_chunks(loss, n_first):
     def stream(unit):
         rng = np.random.RandomState(0)
         model = NimbleRegressor(loss=loss, n_estimators=1, random_state=0)
