@@ -313,7 +313,7 @@ def test_scales_of_columns_and_target_do_not_matter():
     np.testing.assert_array_equal(one.predict(X) * 2.0**20, other.predict(X * 2.0**14))
 
 
-# ------------------------------------------------------------------ who judges
+# ------------------------------------------------------------------ held-out rows
 @pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
 def test_small_tables_train_on_all_rows_and_larger_ones_hold_some_out():
     for n_rows, watched in [(EARLY_STOPPING_ROWS - 1, False), (EARLY_STOPPING_ROWS, True)]:

@@ -97,7 +97,7 @@ def test_the_table_is_left_alone():
     np.testing.assert_array_equal(y, before[1])
 
 
-# ------------------------------------------------------------------ who judges
+# ------------------------------------------------------------------ held-out rows
 def test_networks_that_hold_out_the_same_rows_share_them():
     X, y = draw_table()
     held_out = np.zeros((3, len(y)), dtype=bool)
