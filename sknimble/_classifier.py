@@ -21,7 +21,7 @@ def _takes_labelled_chunks(estimator):
     """Return True, or raise an AttributeError that says why there is no `partial_fit`."""
     if isinstance(estimator.class_weight, str):
         raise AttributeError(
-            "class_weight='balanced' needs a whole table, and partial_fit gets it in pieces: "
+            "class_weight='balanced' needs a whole table, and partial_fit gets it in chunks: "
             "give a dict of weights"
         )
     return takes_chunks(estimator)

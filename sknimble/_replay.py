@@ -124,11 +124,10 @@ def replay(chunk, progress, losses_of, classes):
     if progress and progress.earlier:
         earlier = progress.earlier
         cost, error = mean_and_error(losses_of(Z, target), weight)
-        least = cost - 2.0 * error
-        suspected = n > 1 and least > DRIFT_FACTOR * earlier.cost + DRIFT_OFFSET
+        suspected = n > 1 and far_above(cost - 2.0 * error, earlier.cost)
         if suspected and classes:
             known = mean_of_class(losses_of(earlier.Z, earlier.target), earlier, target)
-            suspected = least > DRIFT_FACTOR * mean_and_error(known, weight)[0] + DRIFT_OFFSET
+            suspected = far_above(cost - 2.0 * error, mean_and_error(known, weight)[0])
         if suspected and earlier.suspected:
             suspected = False  # but certain: earlier rows are forgotten
         else:  # a single such chunk may have new inputs only, and earlier rows are kept
@@ -143,6 +142,11 @@ def replay(chunk, progress, losses_of, classes):
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
     return rows.rows, n_passes, replace(kept, effort=effort, cost=cost, suspected=suspected)
+
+
+def far_above(cost, earlier):
+    """Tell whether the cost of new rows is so high that earlier rows may no longer hold."""
+    return cost > DRIFT_FACTOR * earlier + DRIFT_OFFSET
 
 
 def next_effort(effort, surprise):

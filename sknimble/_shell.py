@@ -38,7 +38,7 @@ def takes_chunks(estimator):
     """Return True, or raise an AttributeError that says why there is no `partial_fit`."""
     if estimator.early_stopping not in ("auto", False):
         raise AttributeError(
-            "early_stopping=True needs a whole table, and partial_fit gets it in pieces: set "
+            "early_stopping=True needs a whole table, and partial_fit gets it in chunks: set "
             "early_stopping='auto' or False"
         )
     return True

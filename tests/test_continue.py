@@ -1,4 +1,4 @@
-"""Training goes on: with `warm_start`, in pieces with `partial_fit`, and after Ctrl-C."""
+"""Training goes on: with `warm_start`, in chunks with `partial_fit`, and after Ctrl-C."""
 
 import signal
 import subprocess
