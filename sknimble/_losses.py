@@ -132,6 +132,10 @@ class _InRange:
     calibrated = False
     finishes = True
 
+    def has_varied(self):
+        """Tell whether any output has had more than one value."""
+        return (self.range_[0] < self.range_[1]).any()
+
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
@@ -374,6 +378,10 @@ class _LogLink:
         self.n_outputs_ = y.shape[1]
         return self._set_range(*self._range(y))
 
+    def has_varied(self):
+        """Tell whether any output has had more than one value."""
+        return (self.low_ < self.high_).any()
+
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
@@ -532,6 +540,10 @@ class _Probabilities:
         share = np.average(y, axis=0, weights=weight).clip(least, 1.0 - least)
         self.base_ = self.baseline(share[None], np.ones(1))
         return self
+
+    def has_varied(self):
+        """Return True: even while y has had one class, others are expected."""
+        return True
 
     def widen(self, y):
         """Return the loss itself: the range of probabilities is known."""

@@ -108,26 +108,30 @@ def replay(chunk, progress, losses_of, classes):
         Passes over them.
     earlier : EarlierRows or None
         A sample of all rows so far, mostly recent ones after `ENOUGH_STEPS`, of at most
-        `KEPT_CELLS` numbers. None where chunks are large: encoded late, or `FULL_ROWS` and more
-        after `ENOUGH_STEPS`.
+        `KEPT_CELLS` numbers. None where chunks are so large that they are encoded late.
     """
     Z, target, weight = chunk
     n = len(target)
     step = progress.step if progress else 0
     late = step >= ENOUGH_STEPS
-    if isinstance(Z, LateMatrix) or (late and n >= FULL_ROWS):
+    if isinstance(Z, LateMatrix):
         return chunk, passes_over(n, n, step, FIRST_EFFORT), None
     rng = np.random.default_rng(step)  # independent of the seeds of the networks
     own = target.copy()  # it may be the caller's array
     rows = seen = EarlierRows(Z, own, weight, rng.random(n))
     effort, cost, suspected = FIRST_EFFORT, np.inf, False
-    if progress and progress.earlier:
-        earlier = progress.earlier
-        cost, error = mean_and_error(losses_of(Z, target), weight)
-        suspected = n > 1 and far_above(cost - 2.0 * error, earlier.cost)
+    earlier = progress.earlier if progress else None
+    if earlier and late and n >= FULL_ROWS:  # learned alone
+        seen, cost = seen.joined(earlier), earlier.cost
+    elif earlier:
+        losses = losses_of(Z, target)
+        cost, error = mean_and_error(losses, weight)
+        suspected = far_above(losses, weight, earlier.cost)
         if suspected and classes:
-            known = mean_of_class(losses_of(earlier.Z, earlier.target), earlier, target)
-            suspected = far_above(cost - 2.0 * error, mean_and_error(known, weight)[0])
+            of_class = mean_of_class(losses_of(earlier.Z, earlier.target), earlier, target)
+            known = np.isfinite(of_class)
+            expected, _ = mean_and_error(of_class[known], weight[known])
+            suspected = far_above(losses[known], weight[known], expected)
         if suspected and earlier.suspected:
             suspected = False  # but certain: earlier rows are forgotten
         else:  # a single such chunk may have new inputs only, and earlier rows are kept
@@ -136,7 +140,9 @@ def replay(chunk, progress, losses_of, classes):
             expected, _ = mean_and_error(losses_of(again.Z, again.target), again.weight)
             effort = next_effort(earlier.effort, cost + 2.0 * error - expected)
             rows, seen = rows.joined(again), seen.joined(earlier)
-            cost = earlier.cost if suspected else cost
+            if np.isfinite(earlier.cost):  # a few rows alone say little
+                share = 0.0 if suspected else min(1.0, n / ROWS_PER_PASS)
+                cost = earlier.cost + share * (cost - earlier.cost)
     if late:
         seen = replace(seen, key=rng.random(len(seen.key))).smallest(LASTING_ROWS)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
@@ -144,9 +150,12 @@ def replay(chunk, progress, losses_of, classes):
     return rows.rows, n_passes, replace(kept, effort=effort, cost=cost, suspected=suspected)
 
 
-def far_above(cost, earlier):
-    """Tell whether the cost of new rows is so high that earlier rows may no longer hold."""
-    return cost > DRIFT_FACTOR * earlier + DRIFT_OFFSET
+def far_above(losses, weight, earlier):
+    """Tell whether new rows cost so much, for sure, that earlier rows may no longer hold."""
+    if len(losses) < 2:
+        return False
+    cost, error = mean_and_error(losses, weight)
+    return cost - 2.0 * error > DRIFT_FACTOR * earlier + DRIFT_OFFSET
 
 
 def next_effort(effort, surprise):

@@ -175,15 +175,15 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
-        loss = None if begin else self._loss
+        loss, anew = (None, True) if begin else (self._loss, not self._loss.has_varied())
         rows = self._encode(X, y, weight, begin=begin)
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
         if not max_iter:
             self._loss = loss  # not widened, as no row is learned
             return self
         training = self._start(
-            *rows, validation, begin=begin, whole=True, max_iter=max_iter,
-            anneal=not self.warm_start,
+            *rows, validation, anew=anew, epoch=0 if begin else self.n_iter_, whole=True,
+            max_iter=max_iter, anneal=not self.warm_start,
         )  # fmt: skip
         self._run(training, X, y, metadata, begin=begin)
         states = {**training.results, **training.before_finish}
@@ -202,12 +202,16 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if progress and progress.earlier and self._table is not table:
                 Z = self._table.recoded(progress.earlier.Z, table)
                 progress = replace(progress, earlier=replace(progress.earlier, Z=Z))
-        after_fit = not begin and self._has_learnt() and (not progress or progress.after_fit)
-        chunk = self._encode(X, y, weight / weight.mean(), begin=begin, classes=classes)
-        rows, n_passes, earlier = replay(chunk, progress, self._losses_of, self._loss.calibrated)
+        anew = begin or not self._loss.has_varied()
+        after_fit = not anew and (not progress or progress.after_fit)
+        chunk = self._encode(
+            X, y, weight / weight.mean(), begin=begin, whole=False, classes=classes
+        )
+        one_class = self._loss.calibrated and self._is_flat()  # per row, not several labels
+        rows, n_passes, earlier = replay(chunk, progress, self._losses_of, one_class)
         training = self._start(
-            *rows, None, begin=begin, whole=False, max_iter=n_passes, anneal=False,
-            caution=CAUTION if after_fit else 1.0,
+            *rows, None, anew=anew, epoch=0 if begin else self.n_iter_, whole=False,
+            max_iter=n_passes, anneal=False, caution=CAUTION if after_fit else 1.0,
         )  # fmt: skip
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         self._run(training, X, y, metadata, begin=begin)
@@ -232,14 +236,6 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return False
         check_unchanged(self._fixed, self._fixed_parameters())
         return True
-
-    def _has_learnt(self):
-        """Tell whether to continue with the networks: not if y has had a single value so far.
-
-        A classifier always continues: it knows of classes that it has not seen, and a new linear
-        start would not.
-        """
-        return self._loss.calibrated or self._normaliser > self._loss.least
 
     def _fixed_parameters(self):
         """Return the parameters that must not change while a training goes on."""
@@ -280,25 +276,26 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError("all sample weights are zero; at least one weight must be positive")
         return rows_that_count(X, y, moderate(weight))
 
-    def _encode(self, X, y, weight, *, begin, classes=None):
+    def _encode(self, X, y, weight, *, begin, whole=True, classes=None):
         """Return matrix, targets and weights; to begin, fit table and loss, else widen loss."""
         target = self._learn_target(y, classes) if begin else self._apply_target(y)
         weight = self._reweight(y, weight)
         if begin:
             self._table = self._fit_table(X, target, weight)
-        Z, target, weight = self._encode_rows(X, target, weight, len(target))
+        Z, target, weight = self._encode_rows(X, target, weight, len(target), whole)
         self._loss = (
             self._make_loss(target).fit(target, weight) if begin else self._loss.widen(target)
         )
         return Z, target, in_precision_of(Z, weight)
 
-    def _encode_rows(self, X, target, weight, n_learnt):
+    def _encode_rows(self, X, target, weight, n_learnt, whole=True):
         """Return float matrix, targets and weights; if few rows are learned, merge equal ones.
 
         Weights have shape (..., n).
         """
         if n_learnt < TINY_ROWS:
-            weight = np.apply_along_axis(for_penalty, -1, weight)  # before weights are summed
+            if whole:  # all chunks have one unit
+                weight = np.apply_along_axis(for_penalty, -1, weight)  # before weights are summed
             return merge_equal_rows(self._table.encode(X), target, weight)
         return encode_early_or_late(self._table, X), target, weight
 
@@ -328,13 +325,17 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return Z, target, in_precision_of(Z, self._reweight(y_val, weight))
 
     def _start(
-        self, Z, target, weight, validation, *, begin, whole, max_iter, anneal, caution=1.0
+        self, Z, target, weight, validation, *, anew, epoch, whole, max_iter, anneal, caution=1.0
     ):
-        """Return the training on a whole table or a chunk, new or continued."""
+        """Return the training on a whole table or a chunk, continued or anew.
+
+        It is anew, although of the same table and loss, where y has had one value so far: nothing
+        has been learned, and the linear start knew nothing.
+        """
         from ._start import encode_target
 
         k, n = self.n_estimators, len(target)
-        if begin:
+        if anew:
             self._noise = None
             self._fixed = deepcopy(self._fixed_parameters())
             self._draw_seeds()
@@ -342,22 +343,23 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         _, row_seed, *seeds = self._seeds.tolist()
         held_out = None
         if validation is None and whole and self._stops_early(n):
-            if not begin:
+            if not anew:
                 self._check_held_out_of(n)
             held_out = self._hold_out(target)
         self._held_out_of = None if held_out is None else n
         if validation is not None:
             Z_val, target_val, weight_val = validation
             validation = Z_val, encode_target(self._loss, target_val, Z_val.dtype), weight_val
-        so_far = {} if begin else {"normaliser": self._normaliser, "epoch": self.n_iter_}
-        if not begin and self._has_learnt():
-            so_far |= {"published": self._networks, "progress": self._progress}
+        so_far = {} if anew else {
+            "published": self._networks, "normaliser": self._normaliser,
+            "progress": self._progress,
+        }  # fmt: skip
         return self._launch(
             Z, encode_target(self._loss, target, Z.dtype),
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
             sizes=self._sizes, size_penalty=self.size_penalty,
             batch_size=self._batch_size(n, whole), max_iter=max_iter, anneal=anneal,
-            validation=validation, caution=caution, **so_far,
+            validation=validation, caution=caution, epoch=epoch, **so_far,
         )  # fmt: skip
 
     def _launch(self, Z, target, weight, held_out, *, row_seed, caution=1.0, **options):

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._continue import check_unchanged, epochs_left
 from sknimble._network import GrowableNetworks
-from sknimble._replay import FIRST_EFFORT, passes_over
+from sknimble._replay import FIRST_EFFORT, LASTING_ROWS, passes_over
 from sknimble._schedule import Schedule
 from sknimble._training import Training
 
@@ -299,7 +299,7 @@ def test_after_many_steps_a_piece_is_gone_through_once():
         model.partial_fit(X, y)
         counts.append(model.n_iter_ - before)
     assert counts == [4, 2, 2]
-    assert model._progress.earlier is None
+    assert len(model._progress.earlier.key) == LASTING_ROWS
 
 
 def test_passes_over_the_first_piece_are_epochs_of_a_warm_start(data):
@@ -419,6 +419,42 @@ def test_rows_after_a_constant_chunk_are_the_first_to_be_learnt(loss):
     assert model.n_iter_ == model.history_[-1].epoch == len(model.loss_curve_)
     assert model._normaliser > 0.1
     assert model.n_hidden_ < 50
+
+
+def test_chunks_of_nearly_equal_counts_are_learnt_by_the_same_network():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 3))
+    y = 1e5 * (1.0 + 3e-4 * np.tanh(X[:, 0]))
+    model, steps = one(loss="poisson"), []
+    for rows in np.split(np.arange(300), 3):
+        model.partial_fit(X[rows], y[rows])
+        steps.append(model._progress.step)
+    assert steps[0] < steps[1] < steps[2]
+
+
+def test_what_follows_a_fit_of_one_value_is_a_beginning():
+    X, y = make_friedman1(600, 5, random_state=0)
+    model = NimbleRegressor(random_state=0).fit(X[:200], np.ones(200))
+    model.partial_fit(X[200:], y[200:])
+    fresh = NimbleRegressor(random_state=0).partial_fit(X[200:], y[200:])
+    assert model.size_weight_ > 0.5 * fresh.size_weight_
+    # no longer the noise of that value, but how far networks are apart
+    assert np.median(model.predict(X, return_std=True)[1]) > 0.0
+    assert model.history_[-1].epoch > len(fresh.loss_curve_)
+
+
+@pytest.mark.parametrize("n", [1, 50])
+def test_class_weights_keep_their_unit_in_chunks_of_one_class(n):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((400, 2)), np.arange(400) // n % 2
+    means = []
+    for class_weight in (None, {0: 1.0, 1: 0.1}, {0: 10.0, 1: 1.0}):
+        model = one_classifier(class_weight=class_weight)
+        for rows in np.split(np.arange(400), 400 // n):
+            model.partial_fit(X[rows], y[rows], classes=[0, 1])
+        means.append(model.predict_proba(X)[:, 1].mean())
+    assert means[1] == pytest.approx(means[2], abs=1e-3)
+    assert means[1] < means[0] - 0.15
 
 
 def test_a_few_rows_do_not_undo_a_fit():

@@ -258,7 +258,7 @@ def test_after_many_steps_earlier_rows_only_fill_up_a_small_chunk(n, n_again):
     progress = Progress([], ENOUGH_STEPS, (), kept)
     rows, _, kept = replay((Z[:n], Z[:n], np.ones(n)), progress, known, classes=False)
     assert len(rows[1]) == n + n_again
-    assert (kept is None) == (n == 256)
+    assert len(kept.key) == 2000 + n
 
 
 def test_small_chunks_do_not_undo_what_many_have_taught():
@@ -463,6 +463,38 @@ def test_losses_of_a_class_are_averaged_over_its_earlier_rows():
     before = EarlierRows(None, np.array([[0.0], [1.0], [1.0]]), np.ones(3), None)
     found = mean_of_class(np.array([2.0, 3.0, 5.0]), before, np.array([[1.0], [2.0], [0.0]]))
     np.testing.assert_array_equal(found, [4.0, np.inf, 2.0])
+
+
+def test_classes_without_earlier_rows_do_not_hide_a_change():
+    X, y = make_classification(1000, 6, n_informative=6, n_redundant=0, class_sep=2.0,
+                               n_clusters_per_class=1, random_state=0)  # fmt: skip
+    y[700:] = 1 - y[700:]
+    y[49::50] = 2 + np.arange(20)  # every chunk has a row of a class of its own
+    model = NimbleClassifier(n_estimators=1, random_state=0)
+    for rows in np.split(np.arange(1000), 20):
+        model.partial_fit(X[rows], y[rows], classes=np.arange(22))
+    assert len(earlier(model).key) < 400
+
+
+def test_several_labels_that_are_turned_round_end_the_past():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((2000, 8))
+    y = (X @ rng.standard_normal((8, 8)) > 0).astype(int)
+    y[1200:] = 1 - y[1200:]
+    model = NimbleClassifier(n_estimators=1, random_state=0)
+    for rows in np.split(np.arange(2000), 20):
+        model.partial_fit(X[rows], y[rows])
+    assert len(earlier(model).key) < 1000
+
+
+def test_two_noisy_rows_do_not_end_the_past():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 2))
+    y = X[:, 0] + rng.standard_normal(400)
+    model = one()
+    for rows in np.split(np.arange(400), 200):
+        model.partial_fit(X[rows], y[rows])
+    assert len(earlier(model).key) == 400
 
 
 def test_labels_that_are_turned_round_end_the_past():
