@@ -40,6 +40,7 @@ from ._row_weights import for_penalty
 LINEAR_ROUNDS = 12  # ridge regressions that fit the linear start of a robust loss
 BLOCK_ROWS = 2**16  # rows scored at a time, in double precision
 TINY = float(np.finfo(np.float32).eps)
+ROUNDING = 10 * float(np.finfo(np.float64).eps)  # relative difference of equal numbers, at most
 PRECISION, MOST_HALVINGS = 1e-12, 100  # of the bisection for a smoothed quantile, in robust scales
 FAR = 100.0  # gross outliers lie beyond so many robust scales, and upper quartiles of the distance
 FEW = 0.2  # most gross outliers, as a share of the rows on the rarer side of the quantile
@@ -132,16 +133,21 @@ class _InRange:
     calibrated = False
     finishes = True
 
+    def _is_constant(self):
+        """Tell which outputs have had one value so far, but for rounding."""
+        low, high = self.range_
+        return high <= low + ROUNDING * np.abs(low)
+
     def has_varied(self):
         """Tell whether any output has had more than one value."""
-        return (self.range_[0] < self.range_[1]).any()
+        return not self._is_constant().all()
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
         Outputs with a single value so far learn location and scale when a second value comes.
         """
-        wider, alike = copy(self), self.range_[0] == self.range_[1]
+        wider, alike = copy(self), self._is_constant()
         alike = alike & (y != self.range_[0]).any(axis=0)
         if alike.any():
             together = np.concatenate([self.range_[:1], y])
@@ -169,7 +175,7 @@ class SquaredError(_InRange):
         farthest = np.abs(away).max(axis=0)  # divided by, as squares might under- or overflow
         away /= np.where(farthest > 0.0, farthest, 1.0)
         scale = farthest * np.sqrt(np.average(away**2, axis=0, weights=weight))
-        tiny = 10 * np.finfo(np.float64).eps * np.abs(self.location_)
+        tiny = ROUNDING * np.abs(self.location_)
         self.scale_ = np.where(scale > tiny, scale, 1.0)
         self.range_ = _least_and_largest(y)
         self.n_outputs_ = y.shape[1]
@@ -378,16 +384,20 @@ class _LogLink:
         self.n_outputs_ = y.shape[1]
         return self._set_range(*self._range(y))
 
+    def _is_constant(self):
+        """Tell which outputs have had one value so far, but for rounding."""
+        return self.high_ <= self.low_ + ROUNDING
+
     def has_varied(self):
         """Tell whether any output has had more than one value."""
-        return (self.low_ < self.high_).any()
+        return not self._is_constant().all()
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
         Outputs with a single value so far learn their mean when a second value comes.
         """
-        wider, alike = copy(self), self.low_ == self.high_
+        wider, alike = copy(self), self._is_constant()
         alike = alike & (self._range(y) != self.low_).any(axis=0)
         if alike.any():
             together = np.concatenate([self.decode(self.low_)[None], y])
@@ -626,7 +636,7 @@ def _median_and_scale(values, weight):
     """
     median = _weighted_median(values, weight)
     distance = np.abs(values - median)
-    away = distance > 10 * np.finfo(np.float64).eps * np.abs(median)
+    away = distance > ROUNDING * np.abs(median)
     if not away.any():
         return median, 1.0
     return median, 1.4826 * _weighted_median(distance[away], weight[away])

@@ -525,6 +525,21 @@ def test_y_that_began_with_one_value_gets_its_units_from_later_chunks(loss, n_fi
     np.testing.assert_allclose(model.predict(X), 1e6 * same.predict(X), rtol=1e-3)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
+def test_values_that_differ_by_rounding_are_one_value(loss):
+    rng = np.random.RandomState(0)
+    X, sizes = rng.randn(400, 2), []
+    for first in (0.3, 0.1 + 0.2):
+        y = 1e4 * np.exp(X[:, 0] / 3.0)
+        y[:100] = 0.3
+        y[:50] = first
+        model = NimbleRegressor(loss=loss, n_estimators=1, random_state=0)
+        for rows in np.split(np.arange(400), 4):
+            model.partial_fit(X[rows], y[rows])
+        sizes.append(model.size_weight_)
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
+
+
 def test_two_outputs_of_which_one_has_had_one_value_so_far():
     rng = np.random.RandomState(0)
     X, model = rng.randn(100, 2), NimbleRegressor(n_estimators=1, random_state=0)
