@@ -72,7 +72,7 @@ class Rows:
         if not isinstance(self.X, torch.Tensor):
             return [self.slice(*ends) for ends in pairwise(np.cumsum([0, *sizes]).tolist())]
         weight = repeat(None) if self.weight is None else self.weight.split(sizes, dim=1)
-        return map(Rows, self.X.split(sizes), self.target.split(sizes), weight)
+        return map(Rows, self.X.split(sizes, dim=-2), self.target.split(sizes), weight)
 
     def of(self, networks):
         """Return the rows of some of the networks, by position."""
@@ -193,6 +193,8 @@ class Batches:
         for first in range(0, self.n_batches, per_slab):
             cuts = edges[first : first + per_slab + 1]
             slab, sizes = rows.take(own[order[cuts[0] : cuts[-1]]]), np.diff(cuts).tolist()
+            if isinstance(slab.X, torch.Tensor):  # a view per network, made once for all batches
+                slab.X = slab.X.expand(len(self.slot), -1, -1)
             for n, batch in zip(sizes, slab.split(sizes), strict=True):
                 weight = self._equal_weights(n)
                 batch.weight = weight if batch.weight is None else batch.weight * weight

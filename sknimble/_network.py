@@ -155,7 +155,7 @@ def _from_inputs(parameters, X):
     k, o, c = parameters.output.shape
     paths = parameters.linear, parameters.first
     if isinstance(X, torch.Tensor):
-        rows = X.expand(k, -1, -1).mT
+        rows = _for_each(X, k).mT
         return [torch.bmm(weights, rows) for weights in paths]
     parts = X if isinstance(X, list) else [(slice(0, k), X)]
     n_rows = parts[0][1].shape[0]
@@ -164,6 +164,11 @@ def _from_inputs(parameters, X):
         for weights, out in zip(paths, outputs, strict=True):
             _multiply(weights[networks], rows, out[networks])
     return outputs
+
+
+def _for_each(X, k):
+    """Return a batch as a view of shape (k, B, d)."""
+    return X if X.dim() == 3 else X.expand(k, -1, -1)
 
 
 def _multiply(weights, rows, out):
@@ -185,7 +190,7 @@ def _to_inputs(d_raw, d_z, X, linear, first):
             product = torch.from_numpy(X.T @ slope.flatten(0, 1).t().numpy())
             out.copy_(product.unflatten(1, slope.shape[:2]).permute(1, 2, 0))
     else:
-        rows = X.expand(d_raw.shape[0], -1, -1)
+        rows = _for_each(X, d_raw.shape[0])
         torch.bmm(d_raw, rows, out=linear)
         if first.stride(-1) == 1:
             torch.bmm(d_z, rows, out=first)

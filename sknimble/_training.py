@@ -263,10 +263,11 @@ class Training:
         if scouting or (measuring and recorded):
             loss = (self.loss.value(raw, target) * weight).sum(dim=1)
             self.data_loss = normalised(loss.cpu().numpy())
-        if measuring:
-            self._add_utility(
-                normalised(loss_at_end.cpu().numpy()) if scouting else self.data_loss
-            )
+            self._check(self.data_loss)
+        if scouting:
+            self._add_utility(normalised(loss_at_end.cpu().numpy()))
+        elif measuring:
+            self.utility = SIZE_MEMORY * self.utility
         self.step += 1
         adamw_step(networks, learning_rates, self.weight_decay, self.step, self.longest_average)
         if measuring and self.step > WARM_UP:
