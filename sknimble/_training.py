@@ -237,7 +237,7 @@ class Training:
             self._descend(rows, steady or self.learning_rates(1), recorded=number < CYCLE)
         self.epoch += 1
         validation = self._validate()
-        self._check(validation[self.schedule.watched])
+        self._check(self.data_loss, validation[self.schedule.watched])
         records = self._records(validation, time.perf_counter() - tic)
         self._keep_best(validation)
         self._change_phase()
@@ -263,7 +263,6 @@ class Training:
         if scouting or (measuring and recorded):
             loss = (self.loss.value(raw, target) * weight).sum(dim=1)
             self.data_loss = normalised(loss.cpu().numpy())
-            self._check(self.data_loss)
         if scouting:
             self._add_utility(normalised(loss_at_end.cpu().numpy()))
         elif measuring:
