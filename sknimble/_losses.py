@@ -64,10 +64,7 @@ def baseline_loss(loss, target, weight):
     Returns
     -------
     float
-        0 if all targets are equal.
     """
-    if (target == target[:1]).all():
-        return 0.0
     raw = np.broadcast_to(loss.baseline(target, weight).astype(target.dtype), target.shape)
     return _mean_loss(loss, raw, target, weight)
 

@@ -12,6 +12,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 
+from ._losses import ROUNDING
+
 _TO_DEVIATION = 1.5  # standard deviation over median distance from the median, if normal
 CLIP = 4.0  # where the smooth clip levels off
 FAR = 1e18  # scaled numbers are clipped there, so that float32 holds their squares
@@ -31,7 +33,6 @@ _BINS = 128  # at most, in which means of y are compared with the pieces
 _ROWS_PER_BIN = 4  # on average, at least
 _MISSED_SHARE = 0.05  # of the variance of y, that pieces must miss for y to need more
 _MISSED_NOISE = 6.0  # ... and in standard deviations of the part that noise adds
-_ROUNDING = 10 * np.finfo(np.float64).eps  # relative difference that counts as rounding
 _ROWS_ASKED = 2**15  # rows, at most, that decide whether y needs more pieces
 
 
@@ -176,7 +177,7 @@ def _summarise(values, weight, fewest, most):
         return np.nan, np.inf, np.empty(0)
     center = float(_quantiles(values, weight, 0.5))
     farthest = max(abs(values[0]), abs(values[-1]))
-    if values[-1] - values[0] <= _ROUNDING * farthest:
+    if values[-1] - values[0] <= ROUNDING * farthest:
         return center, np.inf, np.empty(0)
     n_distinct = 1 + np.count_nonzero(values[1:] != values[:-1])
     typical = _typical_distance(values, weight, center)
