@@ -20,7 +20,7 @@ _LEVELS = re.compile(
 _TIMES = re.compile(r"(date|time|period|duration)")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
-_NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
+NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
 
 def validate_table(owner, X, *, reset):
@@ -121,7 +121,11 @@ def _column(X, j):
 
 
 def _values(column):
-    return column.to_list() if hasattr(column, "to_list") else column.tolist()
+    if hasattr(column, "to_list"):
+        return column.to_list()
+    if column.dtype.kind in "mM":  # numpy turns nanoseconds into integers
+        column = column.astype(f"{column.dtype.kind}8[us]")
+    return column.tolist()
 
 
 def level_mask(X, categorical_features):
@@ -213,7 +217,7 @@ def _hold_numbers(values, name):
             raise TypeError(
                 f"Column {name!r}: argument must be a string or a number, not a {kind.__name__}."
             )
-    return all(issubclass(kind, _NUMBER_TYPES) for kind in types)
+    return all(issubclass(kind, NUMBER_TYPES) for kind in types)
 
 
 def _time_error(name, dtype):

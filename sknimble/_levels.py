@@ -1,10 +1,11 @@
 """Columns of levels (categories): which level, or pool of levels, has which matrix column."""
 
-from decimal import Decimal
+import datetime
+import numbers
 
 import numpy as np
 
-from ._columns import TIME_TYPES, is_missing
+from ._columns import NUMBER_TYPES, TIME_TYPES, is_missing
 
 # The indicators of up to so many levels are 0 or 1, of k levels 0 or 1 / sqrt(k). With 1, levels
 # with few rows would influence the network as much as others, and be regularised as little.
@@ -44,15 +45,16 @@ class Levels:
 
     def _check_kind(self, distinct, times):
         """Raise if all levels are unknown and of another kind than when fitted."""
-        if times != self.times and distinct and not set(distinct) & {*self.kept, None}:
+        levels = [level for level in distinct if level is not None]
+        if times != self.times and levels and not set(levels) & set(self.kept):
             raise ValueError(
-                f"Column {self.name!r} holds {distinct[0]!r} for a level, which is unknown as are "
+                f"Column {self.name!r} holds {levels[0]!r} for a level, which is unknown as are "
                 "all others; dates and times should be what they were when fitted, or strings as "
                 "they were."
             )
         before, now = (
-            {"strings" if isinstance(level, str) else "numbers" for level in {*levels} - {None}}
-            for levels in (self.kept, distinct)
+            {"strings" if isinstance(level, str) else "numbers" for level in of_column}
+            for of_column in (self.kept, levels)
         )
         if len(before) == len(now) == 1 and before != now:
             raise ValueError(
@@ -83,13 +85,21 @@ def _factorise(values, name):
 
 
 def _plain(value):
-    """Return a level as an object that any later version can unpickle."""
+    """Return a level as a string or a number: the same one for all levels that are equal."""
     if is_missing(value):
         return None
-    if isinstance(value, np.generic):
-        value = value.item()
     if isinstance(value, str):
         return str.__str__(value)  # the plain string of an Enum of strings
-    if isinstance(value, Decimal):
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, NUMBER_TYPES):
         return float(value)
-    return value if type(value) in (str, int, float, bool) else str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, datetime.datetime):
+        return str(value.astimezone(datetime.UTC) if value.tzinfo else value)
+    if isinstance(value, datetime.date):
+        return str(datetime.datetime.combine(value, datetime.time()))
+    if type(value).__name__ == "Interval" and isinstance(value.left, numbers.Real):
+        value = type(value)(float(value.left), float(value.right), value.closed)
+    return str(value)

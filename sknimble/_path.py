@@ -1,6 +1,7 @@
 """Networks of all folds at all prices of a neuron, trained in one computation."""
 
 import warnings
+from copy import copy
 from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from numbers import Integral
@@ -127,13 +128,15 @@ def nimble_path(
     rows = model._check_data(X, y, sample_weight, reset=True)
     X, y, groups = indexable(X, y, groups)
     if sample_weight is not None:
-        sample_weight = np.broadcast_to(np.asarray(sample_weight), _num_samples(X))
+        sample_weight = np.broadcast_to(np.asarray(sample_weight, dtype=float), _num_samples(X))
     counts = np.ones(_num_samples(X)) if sample_weight is None else sample_weight
     splitter = check_cv(cv, y, classifier=is_classifier(model))
     trains, tests = _split(splitter.split(X, y, groups), counts)
     folds = _Folds(model, *rows, trains)
     penalties = check_penalties(size_penalties, folds)
     fitted = folds.train(penalties, n_networks)
+    if is_classifier(model) and not model._shape:
+        scorer = _with_labels(scorer, model.classes_)
     sizes = [[one.size_weight_ for one in row] for row in fitted]
     scores = [
         [_score(scorer, *pair, X, y, sample_weight) for pair in zip(row, tests, strict=True)]
@@ -182,6 +185,17 @@ def _positions(rows, n):
     if rows.dtype == bool and len(rows) != n:
         raise ValueError(f"cv has a mask of {len(rows)} rows, but X has {n}")
     return np.flatnonzero(rows) if rows.dtype == bool or not rows.size else rows
+
+
+def _with_labels(scorer, classes):
+    """Return a scorer of probabilities that also takes rows that lack some of the classes."""
+    metric = getattr(scorer, "_score_func", None)
+    if metric is None or scorer._response_method == "predict":
+        return scorer
+    if "labels" in signature(metric).parameters:
+        scorer = copy(scorer)
+        scorer._kwargs = {"labels": classes, **scorer._kwargs}
+    return scorer
 
 
 def _score(scorer, model, test, X, y, sample_weight):

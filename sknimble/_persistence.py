@@ -9,8 +9,9 @@ import zlib
 from ._history import pack, unpack
 from ._version import __version__
 
-# To be increased when versions before and after a change cannot read each other's files.
-LAYOUT = 7
+# To be increased when versions before and after a change cannot read each other's files, also when
+# a class that is stored moves to another module or changes its attributes.
+LAYOUT = 8
 
 
 def seal(state):
@@ -55,17 +56,36 @@ def unseal(state, name):
         raise ValueError(f"this file holds no {name} that sknimble has saved")
     state = dict(state)
     mark = state.pop("_seal")
-    if mark.get("layout") != LAYOUT:
-        raise ValueError(
-            f"this {name} was saved by sknimble {mark.get('version')} in layout "
-            f"{mark.get('layout')}, and sknimble {__version__} reads layout {LAYOUT}: load it "
-            f"with sknimble {mark.get('version')}, or fit again"
-        )
+    _check_layout(mark.get("layout"), mark.get("version"), name)
     if mark.get("checksum", 0) != _checksum(state.get("_networks", [])):
         raise ValueError(f"this {name} is damaged: its weights are not those that were saved")
     if "history_" in state:
         state["history_"] = unpack(state["history_"])
     return state
+
+
+def begin_to_load(kind, layout, version):
+    """Return an empty object of a class, or raise if its file has another layout.
+
+    A pickle calls this before it looks for any class that it stores, which may have moved. So this
+    function must stay where it is.
+    """
+    _check_layout(layout, version, kind.__name__)
+    return kind.__new__(kind)
+
+
+def _check_layout(layout, version, name):
+    """Raise if a file has another layout than this version reads."""
+    if layout != LAYOUT:
+        raise ValueError(
+            f"this {name} was saved by sknimble {version} in layout {layout}, and sknimble "
+            f"{__version__} reads layout {LAYOUT}: load it with sknimble {version}, or fit again"
+        )
+
+
+def reduced(model):
+    """Return what pickle stores of a model, for its ``__reduce__``."""
+    return begin_to_load, (type(model), LAYOUT, __version__), model.__getstate__()
 
 
 def _checksum(networks):

@@ -235,7 +235,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         if _holds_times(y):
             raise TypeError(f"{name} holds dates or times; replace them by numbers, such as days")
         try:
-            y = check_array(y, ensure_2d=False, dtype=np.float64, input_name=name)
+            y = check_array(y, ensure_2d=False, dtype=np.float64, order="C", input_name=name)
         except TypeError as error:
             raise TypeError(f"{name} must hold numbers: {error}") from error
         except ValueError as error:
@@ -429,6 +429,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
 def _holds_times(y):
     """Tell whether a target, whatever its form, holds dates, times or durations."""
+    if hasattr(y, "dtypes") and hasattr(y, "columns"):  # the dtypes may have none in common
+        return any(_holds_times(y[name]) for name in set(y.columns))
     try:
         array = np.asarray(y)
     except ValueError:  # rows of different length: `check_array` will raise for that

@@ -21,7 +21,7 @@ from ._continue import CAUTION, FIXED, all_or_nothing, check_unchanged, epochs_l
 from ._folds import EARLY_STOPPING_ROWS, TINY_ROWS, held_out_masks, merge_equal_rows
 from ._late import encode_early_or_late
 from ._losses import row_losses
-from ._persistence import seal, unseal
+from ._persistence import reduced, seal, unseal
 from ._predictor import FittedNetwork, predict_batches, prefix_losses
 from ._replay import replay
 from ._row_weights import for_penalty, in_precision_of, moderate, rows_that_count
@@ -267,6 +267,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         X = validate_table(self, X, reset=reset)
+        for array, called in ((y, name), (sample_weight, "sample_weight")):
+            if np.ma.is_masked(array):
+                raise ValueError(f"{called} has masked values: leave their rows out")
         y = self._check_target(y, name)
         check_consistent_length(X, y)
         if sample_weight is None:
@@ -673,6 +676,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         copied = type(self).__new__(type(self))  # faster than packing and unpacking the history
         vars(copied).update(vars(self))
         return copied
+
+    def __reduce__(self):
+        return reduced(self)
 
     def __getstate__(self):
         return seal(super().__getstate__())

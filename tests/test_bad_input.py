@@ -148,6 +148,22 @@ CASES = {
     "y is infinite": (lambda: regress(y=np.r_[np.inf, y[1:]]), "Input y contains infinity"),
     "y is text": (lambda: regress(y=labels), "y must hold numbers"),
     "y holds dates": (lambda: regress(y=np.arange(40).astype("M8[D]")), "y holds dates"),
+    "y has masked values": (
+        lambda: regress(y=np.ma.masked_less(y, 0)),
+        "y has masked values: leave their rows out",
+    ),
+    "labels have masked values": (
+        lambda: NimbleClassifier(**QUICK).fit(X, np.ma.masked_less(y > 0, 1)),
+        "y has masked values",
+    ),
+    "weights have masked values": (
+        lambda: regress(sample_weight=np.ma.masked_less(np.arange(40.0), 3)),
+        "sample_weight has masked values",
+    ),
+    "y holds numbers, and dates in another column": (
+        lambda: regress(y=pl.DataFrame({"a": y, "b": [datetime.datetime(2020, 1, 1)] * 40})),
+        "y holds dates",
+    ),
     "y holds dates in a frame": (
         lambda: regress(y=pd.DataFrame({"t": pd.date_range("2020", periods=40)})),
         "y holds dates",

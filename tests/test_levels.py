@@ -3,6 +3,7 @@
 import enum
 import pickle
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -77,18 +78,54 @@ class Colour(enum.StrEnum):
     RED, BLUE = "red", "blue"
 
 
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
 @pytest.mark.parametrize(
     "fitted, later",
     [
         ([Colour.RED, Colour.BLUE], ["red", "blue"]),
         (["red", "blue"], [Colour.RED, Colour.BLUE]),
         ([Decimal("1.0"), "other"], [Decimal("1.00"), "other"]),
+        ([Fraction(1), "other"], [1, "other"]),
+        ([Size.SMALL, "other"], [1, "other"]),
+        ([np.longdouble(1), "other"], [1.0, "other"]),
+        (pd.interval_range(0, 2).tolist(), pd.interval_range(0.0, 2.0).tolist()),
     ],
 )
 def test_levels_that_are_equal_are_the_same(fitted, later):
     fitted, later = (np.array(levels, dtype=object)[:, None] for levels in (fitted, later))
     table = fitted_to(fitted)
+    assert table.encode(fitted).any()
     np.testing.assert_array_equal(table.encode(later), table.encode(fitted))
+
+
+def test_equal_times_are_one_level_whatever_holds_them():
+    times = pd.Series(pd.date_range("2020", periods=3)[np.arange(60) % 3])
+    forms = [
+        pd.DataFrame({"when": times}),
+        pd.DataFrame({"when": times.astype("category")}),
+        pd.DataFrame({"when": times.dt.date.astype("category")}),
+        pl.DataFrame({"when": times.dt.date.tolist()}),
+        *(times.to_numpy()[:, None].astype(f"M8[{unit}]") for unit in ("D", "us", "ns")),
+    ]
+    expected = TableEncoder(categorical_features=[0]).fit(forms[0]).encode(forms[0])
+    assert len(np.unique(expected, axis=0)) == 3
+    for fitted in forms:
+        table = TableEncoder(categorical_features=[0]).fit(fitted)
+        for later in forms:
+            np.testing.assert_array_equal(table.encode(later), expected)
+
+
+def test_equal_times_of_two_time_zones_are_one_level():
+    times = pd.Series(pd.date_range("2020", periods=3, tz="UTC"))
+    here, there = (
+        pd.DataFrame({"when": times.dt.tz_convert(zone).astype("category")})
+        for zone in ("UTC", "Europe/Berlin")
+    )
+    table = fitted_to(here)
+    np.testing.assert_array_equal(table.encode(there), table.encode(here))
 
 
 @pytest.mark.parametrize("fitted, later", [([1, 2], ["1", "2"]), (["1", "2"], [1, 2])])
@@ -111,3 +148,5 @@ def test_times_are_not_the_texts_of_when_it_was_fitted():
     encoder = fitted_to(texts)
     with pytest.raises(ValueError, match="Column 'when' holds '2020-01-01 00:00:00' for a level"):
         encoder.encode(pd.DataFrame({"when": times}))
+    with pytest.raises(ValueError, match="Column 'when' holds '2020-01-02 00:00:00' for a level"):
+        encoder.encode(pd.DataFrame({"when": [pd.NaT, *times[1:]]}))

@@ -8,7 +8,7 @@ import sklearn
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import make_scorer
+from sklearn.metrics import log_loss, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -319,6 +319,18 @@ def test_a_scorer_that_refuses_weights_gets_none(wish, takes_weights):
     common = {"estimator": NimbleRegressor(**SHORT), "size_penalties": [1e-2], "cv": KFold(2)}
     nimble_path(X, y, scoring=scorer, sample_weight=np.ones(120), **common)
     assert seen == [takes_weights] * 2
+
+
+def test_a_scorer_of_probabilities_takes_folds_that_lack_a_class():
+    X, y = table(NimbleClassifier)
+    y[:3] = 7
+    path = nimble_path(
+        X, y, estimator=NimbleClassifier(**SHORT), size_penalties=[1e-2], scoring="neg_log_loss",
+        cv=[(np.arange(90), np.arange(90, 120))],
+    )  # fmt: skip
+    model = NimbleClassifier(**SHORT, size_penalty=1e-2).fit(X[:90], y[:90])
+    expected = -log_loss(y[90:], model.predict_proba(X[90:]), labels=model.classes_)
+    assert path.scores[0, 0] == pytest.approx(expected, abs=0.05)
 
 
 @pytest.mark.parametrize("score", [{"r2": 0.5}, None, "good", [0.5, 0.5]])

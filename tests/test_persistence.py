@@ -213,6 +213,52 @@ def test_a_file_of_another_layout_says_which_version_reads_it(fitted, monkeypatc
         pickle.loads(data)
 
 
+def test_the_layout_is_checked_before_any_stored_class_is_looked_for(fitted, monkeypatch):
+    monkeypatch.setattr(persistence, "LAYOUT", persistence.LAYOUT + 1)
+    data = pickle.dumps(fitted[0])
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="in layout"):
+        pickle.loads(data.replace(b"sknimble._predictor", b"sknimble._forgotten"))
+
+
+def stored_in(value):
+    """Return the attributes of each class of ours in an object, without its parameters."""
+    found, parts = {}, value
+    if type(value).__module__.startswith("sknimble."):
+        parts = value.__getstate__()
+        parameters = value.get_params(deep=False) if hasattr(value, "get_params") else {}
+        name = f"{type(value).__module__}.{type(value).__name__}".removeprefix("sknimble.")
+        found = {name: " ".join(sorted(parts.keys() - parameters.keys()))}
+    if isinstance(parts, dict):
+        parts = parts.values()
+    if not isinstance(parts, str | np.ndarray) and np.iterable(parts):
+        for part in parts:
+            found |= stored_in(part)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_layout_stores_these_classes_and_attributes():
+    """If this fails, what is in a file has changed: increase LAYOUT, then change the record."""
+    models = [fit()[0] for fit in (fit_regressor, fit_classifier, fit_frame)]
+    poisson = NimbleRegressor(loss="poisson", max_iter=5).fit(np.eye(9), np.arange(9))
+    common = "_fixed _held_out_of _loss _networks _noise _normaliser _progress _seal _seeds _shape"
+    assert persistence.LAYOUT == 8
+    assert stored_in([*models, poisson]) == {
+        "_regressor.NimbleRegressor": f"{common} _sizes _table history_ n_features_in_",
+        "_classifier.NimbleClassifier": f"{common} _sizes _table classes_ history_ n_features_in_",
+        "_predictor.FittedNetwork": "activation flat shapes",
+        "_tables.TableEncoder": "categorical_features dtype encoding level_indices_ levels_ "
+        "n_features_in_ n_features_out_ n_plain_features_ number_indices_ numbers_ scaler_",
+        "_numbers.Numbers": "center incomplete knots n_plain scale",
+        "_levels.Levels": "has_missing kept name pooled times width",
+        "_losses.SquaredError": "location_ n_outputs_ range_ scale_",
+        "_losses.Quantile": "far_ levels_ location_ n_outputs_ quantile range_ scale_",
+        "_losses.Poisson": "high_ highest_ low_ lowest_ mean_ n_outputs_",
+        "_losses.CrossEntropy": "base_ n_outputs_",
+    }
+
+
 def test_a_file_of_another_version_but_the_same_layout_loads(fitted, monkeypatch):
     model, X = fitted
     monkeypatch.setattr(persistence, "__version__", "9.9.0")

@@ -359,6 +359,13 @@ def test_every_loss_predicts_several_outputs(name):
     assert np.isfinite(model.score(X, Y))
 
 
+def test_the_order_of_numbers_in_memory_changes_nothing():
+    X, y = draw_positive(300)
+    Y = np.column_stack([y, 10 * y, np.exp(X[:, 1])])
+    predictions = [quick("squared_error").fit(X, Y).predict(X) for Y in (Y, np.asfortranarray(Y))]
+    np.testing.assert_array_equal(*predictions)
+
+
 def test_a_constant_output_beside_others_does_no_harm():
     X, y = draw_positive()
     prediction = quick("squared_error").fit(X, np.column_stack([y, np.ones(120)])).predict(X)
