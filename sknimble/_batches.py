@@ -96,30 +96,14 @@ class Rows:
 
 
 class _Cuts(NamedTuple):
-    """Where the rows of each group are cut into batches, which are padded to the longest.
+    """The rows of each group, cut into batches that are padded to the longest."""
 
-    Parameters
-    ----------
-    starts : ndarray of int, shape (n_groups, n_batches)
-        Where the batches of each group begin.
-    sizes : Tensor of int, shape (n_batches, K)
-        Rows of each batch that are not padding.
-    longest : int
-        Rows of a batch, with padding.
-    share : Tensor of shape (n_batches, K)
-        The scale divided by the rows of the batch.
-    slot : Tensor of int, shape (K,)
-        Position of each network's group.
-    runs : list of slice or None
-        Adjacent networks of a group; None if each network gets its own copy of the rows.
-    """
-
-    starts: np.ndarray
-    sizes: torch.Tensor
-    longest: int
-    share: torch.Tensor
-    slot: torch.Tensor
-    runs: list | None
+    starts: np.ndarray  # (n_groups, n_batches): where the batches of each group begin
+    sizes: torch.Tensor  # (n_batches, K): rows of each batch that are not padding
+    longest: int  # rows of a batch, padding included
+    share: torch.Tensor  # (n_batches, K): the scale divided by the rows of the batch
+    slot: torch.Tensor  # (K,): position of each network's group
+    runs: list | None  # slices of adjacent networks of a group; None if each copies its rows
 
 
 class Batches:
