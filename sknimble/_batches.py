@@ -9,6 +9,7 @@ several batches at a time and never copied whole.
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain, pairwise, repeat
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -92,6 +93,17 @@ class Rows:
         """Return weights (K, n), divided by the number of rows, times ``scale`` of shape (K,)."""
         each = _like(self.target, scale / len(self))[:, None]
         return each.expand(-1, len(self)) if self.weight is None else self.weight * each
+
+
+class _Cuts(NamedTuple):
+    """The rows of each group, cut into batches that are padded to the longest."""
+
+    starts: np.ndarray  # (n_groups, n_batches): where the batches of each group begin
+    sizes: torch.Tensor  # (n_batches, K): rows of each batch that are not padding
+    longest: int  # rows of a batch, padding included
+    share: torch.Tensor  # (n_batches, K): the scale divided by the rows of the batch
+    slot: torch.Tensor  # (K,): position of each network's group
+    runs: list | None  # slices of adjacent networks of a group; None if each copies its rows
 
 
 class Batches:
@@ -216,51 +228,40 @@ class Batches:
         """Yield batches with rows of each group, in its order; shorter ones are padded."""
         if self._cuts is None:
             self._cuts = self._cut()
-        starts, sizes, share, slot, runs = self._cuts
-        longest = int(sizes.max())
-        gathered = slot[[run.start for run in runs]] if runs else slot
-        n_rows = longest * len(gathered)
+        cuts, runs = self._cuts, self._cuts.runs
+        gathered = cuts.slot[[run.start for run in runs]] if runs else cuts.slot
+        n_rows = cuts.longest * len(gathered)
         per_part, per_slab = (max(1, n // n_rows) for n in (SLAB_ROWS, self._slab_rows()))
-        within = torch.arange(longest, device=slot.device)
+        within = torch.arange(cuts.longest, device=cuts.slot.device)
         for first in range(0, self.n_batches, per_part):
-            cut = slice(first, first + per_part)
-            index = [
-                own[order[np.minimum(start[cut, None] + np.arange(longest), len(own) - 1)]]
-                for (own, order), start in zip(orders, starts, strict=True)
-            ]  # fmt: skip
-            index = torch.as_tensor(np.stack(index, axis=1), device=slot.device)
-            target, weight = self._gather_targets(index, slot)
-            weight = weight * share[cut, :, None] * (within < sizes[cut, :, None])
+            part = slice(first, first + per_part)
+            index = self._positions(orders, cuts.starts[:, part], cuts.longest)
+            target, weight = self._gather_targets(index, cuts.slot)
+            weight = weight * cuts.share[part, :, None] * (within < cuts.sizes[part, :, None])
             slabs = index.index_select(1, gathered).split(per_slab)
             X = chain.from_iterable(map(self._gather, slabs))
             for at_X, at_target, at_weight in zip(X, target, weight, strict=True):
                 rows = list(zip(runs, at_X, strict=True)) if runs else at_X
                 yield Rows(rows, at_target, at_weight)
 
-    def _cut(self):
-        """Cut the rows of each group into `n_batches` batches, padded to the longest.
+    def _positions(self, orders, starts, longest):
+        """Return the rows of batches, (batches, groups, longest); padding repeats the last one."""
+        index = [
+            own[order[np.minimum(start[:, None] + np.arange(longest), len(own) - 1)]]
+            for (own, order), start in zip(orders, starts, strict=True)
+        ]
+        return torch.as_tensor(np.stack(index, axis=1), device=self.rows.target.device)
 
-        Returns
-        -------
-        starts : ndarray of int, shape (n_groups, n_batches)
-            Where the batches of each group begin.
-        sizes : Tensor of int, shape (n_batches, K)
-            Rows of each batch that are not padding.
-        share : Tensor of shape (n_batches, K)
-            The scale divided by the rows of the batch.
-        slot : Tensor of int, shape (K,)
-            Position of each network's group.
-        runs : list of slice or None
-            Adjacent networks of a group; None if each network gets its own copy of the rows.
-        """
+    def _cut(self):
+        """Cut the rows of each group into `n_batches` batches."""
         counts = np.array([len(self.own[group]) for group in self.groups])
         edges = np.linspace(0, counts, self.n_batches + 1).astype(int)
         sizes = np.diff(edges, axis=0)
-        runs = self._runs(sizes.max())
+        longest = int(sizes.max())
         slot = torch.as_tensor(self.slot, device=self.rows.target.device)
         share = self._tensor(self.scale / np.maximum(sizes, 1)[:, self.slot])
         sizes = torch.as_tensor(sizes[:, self.slot], device=slot.device)
-        return edges[:-1].T, sizes, share, slot, runs
+        return _Cuts(edges[:-1].T, sizes, longest, share, slot, self._runs(longest))
 
     def _runs(self, n_rows):
         """Return adjacent networks of a group as slices, or None if copying X is cheaper."""

@@ -398,7 +398,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     def _logits(self, raws):
         """Return the sharpened logits of the mean probabilities, accurate near 0 and 1."""
         raws, sharpness = np.stack(raws).astype(np.float64), self._sharpness
-        shift = (1.0 - sharpness) * self._loss.base_
+        shift = self._loss.shift_of(sharpness)
         if self._loss.link == "softmax":
             mean = _log_mean(log_softmax(raws, axis=-1))
             return log_softmax(sharpness * mean + shift, axis=-1)

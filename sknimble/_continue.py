@@ -34,7 +34,7 @@ class NetworkProgress:
     end : int
         N + W, the neurons that train.
     utility : float
-        Moving average of the measured utility, not yet divided by `Training.utility_weight`.
+        Moving average of the measured utility, which starts at 0: `Training.biased_utility`.
     data_loss : float
         As last measured on a training batch.
     buffers : ndarray of shape (4, n_parameters)

@@ -77,7 +77,7 @@ def _output_constants(loss, sharpness):
         return {"unit": loss.mean_, "low": loss.low_, "high": loss.high_}
     if sharpness == 1.0:
         return {}
-    return {"sharpness": np.asarray(sharpness), "shift": (1.0 - sharpness) * loss.base_}
+    return {"sharpness": np.asarray(sharpness), "shift": loss.shift_of(sharpness)}
 
 
 def layers(network):

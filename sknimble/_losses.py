@@ -16,7 +16,7 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range" (which reads
                       ``location_``, ``scale_`` and ``range_``), "exponential" (``mean_``,
-                      ``low_`` and ``high_``), "sigmoid" or "softmax" (``base_``)
+                      ``low_`` and ``high_``), "sigmoid" or "softmax" (``shift_of``)
 ``n_outputs_``        raw outputs of a network, o
 ``least``             a smaller loss of the baseline counts as this: nothing is left to explain
 ``calibrated``        whether the raw outputs are logits, whose scale is fitted on held-out rows
@@ -555,6 +555,10 @@ class _Probabilities:
     def widen(self, y):
         """Return the loss itself: the range of probabilities is known."""
         return self
+
+    def shift_of(self, sharpness):
+        """Return what keeps the logits of the shares as they are, if added to sharpened ones."""
+        return (1.0 - sharpness) * self.base_
 
     def encode(self, y):
         """Return y as floats."""

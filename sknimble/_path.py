@@ -311,7 +311,7 @@ class _Folds:
 
     def _fitted(self, training, history, numbers, penalty, fold):
         """Return the estimator of one price and fold."""
-        model = clone(self.model).set_params(size_penalty=penalty)
+        model = copy(self.model).set_params(size_penalty=penalty)
         states = {member: training.results[number] for member, number in enumerate(numbers)}
         records = [
             replace(record, member=member)
@@ -319,9 +319,9 @@ class _Folds:
             for record in history[number]
         ]
         vars(model).update(
-            {**vars(self.model), **vars(model)}, _loss=self.losses[fold],
+            _loss=self.losses[fold],
             **model._fitted(states, records, training.normaliser[numbers[0]]),
-        )  # fmt: skip
+        )
         return model
 
 

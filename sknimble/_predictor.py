@@ -158,15 +158,15 @@ def _prefix_raws(network, X):
             raw = raw + h[:, n : n + 1] * network.output[:, n]
             yield raw
         return
-    layer, *others = network.hidden
-    z = np.repeat(layer[:, -1][None], len(h), axis=0)
-    for n in range(1, network.n_hidden + 1):
-        # Neuron n sends to the neurons before it, and receives from all up to itself.
-        z[:, : n - 1] += h[:, n - 1 : n] * layer[: n - 1, n - 1]
-        z[:, n - 1] += h[:, :n] @ layer[n - 1, :n]
+    second, *others = network.hidden
+    z = np.repeat(second[:, -1][None], len(h), axis=0)  # of the second layer, grown in place
+    for new in range(network.n_hidden):
+        n = new + 1
+        z[:, :new] += h[:, new:n] * second[:new, new]  # from the new neuron to those before it
+        z[:, new] += h[:, :n] @ second[new, :n]  # ... and to the new one from all
         g = function(z[:, :n].copy())
-        for other in others:
-            g = function(g @ other[:n, :n].T + other[:n, -1])
+        for layer in others:
+            g = function(g @ layer[:n, :n].T + layer[:n, -1])
         yield raw + g @ network.output[:, :n].T
 
 

@@ -49,8 +49,8 @@ class Schedule:
         Relative improvement that counts; after `ANNEAL_GAIN` times that an anneal is repeated.
     anneal : bool
         False makes the rate fall slowly without end, so that training can be continued later.
-    finishes : ndarray of bool, shape (K,), or None
-        Whether a network, if watched, finishes on its held-out rows; None if none does.
+    finishes : ndarray of bool, shape (K,)
+        Whether a network, if watched, finishes on its held-out rows.
 
     Attributes
     ----------
@@ -58,14 +58,16 @@ class Schedule:
         Best objective so far, and the step of the state to keep, which is within ``tol`` of it.
     improved, improved_step : ndarray of shape (K,)
         Objective and step of the last improvement by ``tol``, for patience.
+    anneal_start, anneal_steps : ndarray of shape (K,)
+        Step at which the latest anneal or finish began, infinite while exploring, and its length.
+    anneal_from : ndarray of shape (K,)
+        Best objective when the latest anneal began.
     """
 
     _PER_NETWORK = ("watched", "limit", "best", "best_step", "improved", "improved_step",
                     "anneal_start", "anneal_steps", "anneal_from", "finishes")  # fmt: skip
 
-    def __init__(
-        self, watched, epoch_steps, max_iter, patience, tol, anneal=True, finishes=None
-    ):  # fmt: skip
+    def __init__(self, watched, epoch_steps, max_iter, patience, tol, anneal, finishes):
         k = len(watched)
         self.watched, self.tol, self.anneal = watched.copy(), tol, anneal
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
@@ -79,8 +81,7 @@ class Schedule:
         self.improved, self.improved_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.first_step = 0
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
-        self.anneal_from = np.full(k, np.inf)  # the best objective when the anneal began
-        self.finishes = np.zeros(k, dtype=bool) if finishes is None else finishes
+        self.anneal_from, self.finishes = np.full(k, np.inf), finishes
 
     def begin_at(self, step):
         """Continue a training of so many steps: limit and patience are counted from there."""
@@ -110,9 +111,14 @@ class Schedule:
         return self.finishes & ~self.watched
 
     @property
+    def exploring(self):
+        """Tell which networks have not begun to anneal, a bool array."""
+        return np.isinf(self.anneal_start)
+
+    @property
     def settled(self):
         """Tell which networks have begun to anneal, a bool array."""
-        return np.isfinite(self.anneal_start)
+        return ~self.exploring
 
     def observe(self, step, objective, doubt=0.0):
         """Record held-out objectives (nan: none); return which networks' states to keep.
@@ -135,21 +141,41 @@ class Schedule:
         """Start anneals and finishes that are due; return which networks go back to their best."""
         stuck = self._stuck(step)
         if not self.anneal:
-            self.anneal_start[stuck] = -np.inf
+            self.limit[stuck] = step  # they end here
             return np.zeros_like(stuck)
+        length, last = self._next_anneal(step)
+        first = self.exploring & (stuck | last)
+        self._begin_anneal(first | (self._has_paid(step) & ~last), step, length)
+        return (first & stuck) | self._begin_to_finish(step)
+
+    def _stuck(self, step):
+        """Tell which watched, exploring networks have stopped improving."""
+        first = np.where(self.best_step == self.first_step, FIRST_STEPS, 0)
+        patience = np.maximum(first, max(self.patience_steps, PATIENCE_SHARE * step))
+        return self.watched & self.exploring & (step - self.improved_step >= patience)
+
+    def _next_anneal(self, step):
+        """Return the length of an anneal that begins now, and whether an epoch later is too late.
+
+        Where it is, the anneal takes all steps that are left.
+        """
         reach = np.where(self.watched, self.best_step, 0)
         length = np.maximum(np.maximum(ANNEAL_STEPS, ANNEAL_SHARE * reach), self.epoch_steps)
         length = np.minimum(length, 0.5 * self.limit)
-        last = step + length + self.epoch_steps > self.limit  # after the next epoch: too late
-        length = np.where(last, np.maximum(self.limit - step, 1), length)
-        due = np.isinf(self.anneal_start) & (stuck | last)
-        ended = np.flatnonzero(self.finished(step) & self.watched & ~last)
-        enough = (1.0 - ANNEAL_GAIN * self.tol) * self.anneal_from[ended]
-        starting = due.copy()
-        starting[ended] |= self.best[ended] < enough
+        last = step + length + self.epoch_steps > self.limit
+        return np.where(last, np.maximum(self.limit - step, 1), length), last
+
+    def _has_paid(self, step):
+        """Tell which watched networks are at the end of an anneal that was worth repeating."""
+        ended = self.settled & self.watched & self.finished(step)
+        paid = np.zeros_like(ended)
+        paid[ended] = self.best[ended] < (1.0 - ANNEAL_GAIN * self.tol) * self.anneal_from[ended]
+        return paid
+
+    def _begin_anneal(self, starting, step, length):
+        """Start an anneal of these networks, a mask, with a length for each of all."""
         self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
         self.anneal_from[starting] = self.best[starting]
-        return (due & stuck) | self._begin_to_finish(step)
 
     def _begin_to_finish(self, step):
         """Start the finish of networks that are done and have steps left for it; return which."""
@@ -157,15 +183,9 @@ class Schedule:
         learnt = self.best_step > self.first_step
         starting = self.finishes & self.watched & learnt & self.finished(step)
         starting &= step + length < self.limit
-        self.anneal_start[starting], self.anneal_steps[starting] = step, length
+        self._begin_anneal(starting, step, np.full(len(starting), length))
         self.watched &= ~starting
         return starting
-
-    def _stuck(self, step):
-        """Tell which watched, exploring networks have stopped improving."""
-        first = np.where(self.best_step == self.first_step, FIRST_STEPS, 0)
-        patience = np.maximum(first, max(self.patience_steps, PATIENCE_SHARE * step))
-        return self.watched & np.isinf(self.anneal_start) & (step - self.improved_step >= patience)
 
     def finished(self, step):
         """Tell which networks are done: an anneal without improvement is after half its length.

@@ -353,16 +353,15 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         if validation is not None:
             Z_val, target_val, weight_val = validation
             validation = Z_val, encode_target(self._loss, target_val, Z_val.dtype), weight_val
-        so_far = {} if anew else {
-            "published": self._networks, "normaliser": self._normaliser,
-            "progress": self._progress,
-        }  # fmt: skip
         return self._launch(
             Z, encode_target(self._loss, target, Z.dtype),
             np.broadcast_to(weight, (k, n)), held_out, seeds=seeds, row_seed=row_seed,
             sizes=self._sizes, size_penalty=self.size_penalty,
             batch_size=self._batch_size(n, whole), max_iter=max_iter, anneal=anneal,
-            validation=validation, caution=caution, epoch=epoch, **so_far,
+            validation=validation, caution=caution, epoch=epoch,
+            published=None if anew else self._networks,
+            normaliser=None if anew else self._normaliser,
+            progress=None if anew else self._progress,
         )  # fmt: skip
 
     def _launch(self, Z, target, weight, held_out, *, row_seed, caution=1.0, **options):

@@ -1,6 +1,7 @@
 """From encoded rows to K networks ready to train: tensors, linear start, held-out rows."""
 
 import hashlib
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,6 +22,36 @@ ROWS_PER_COLUMN = 15
 LOG_PENALTY = 4  # log10 of the highest penalty to choose from, for weights of 1; the lowest is 1
 GAIN = 5 / 3  # of the incoming weights of new neurons: more than 1, as inputs are mostly below 1
 FARTHEST = 1e30  # encoded targets are clipped there, so that float32 holds them
+
+
+@dataclass(frozen=True)
+class Data:
+    """Encoded rows (n, d), their targets and weights in each of F folds, and K networks' folds.
+
+    ``target`` has shape (n, o) or (F, n, o), ``weight`` (F, n), and ``fold`` (K,).
+    """
+
+    X: object
+    target: np.ndarray
+    weight: np.ndarray
+    fold: np.ndarray
+
+    def groups(self, chosen=None):
+        """Yield groups of networks with equal weights and targets: positions, weights, target.
+
+        ``chosen``, a mask of shape (F, n), are the rows that count, all by default.
+        """
+        equal = {}
+        for one in np.unique(self.fold):
+            target = None if self.target.ndim == 2 else _digest(self.target[one])
+            equal.setdefault((_digest(self._weight(one, chosen)), target), []).append(one)
+        for folds in equal.values():
+            target = self.target if self.target.ndim == 2 else self.target[folds[0]]
+            yield np.flatnonzero(np.isin(self.fold, folds)), self._weight(folds[0], chosen), target
+
+    def _weight(self, one, chosen):
+        """Return the weights of a fold; anew each time, as those of all would take much memory."""
+        return self.weight[one] if chosen is None else self.weight[one] * chosen[one]
 
 
 def start_training(
@@ -87,9 +118,10 @@ def start_training(
     k, d, o = len(seeds), X.shape[1], target.shape[-1]
     fold = np.arange(k) if fold is None else np.asarray(fold)
     check_memory(k, max_size, depth, d + 1, o, X.dtype.itemsize)
-    scale, share = normalisers(loss, target, weight, fold)
+    data = Data(X, target, weight, fold)
+    scale, share = normalisers(loss, data)
     if ((weight == 0.0) | (weight == weight.max())).all():
-        weight = weight > 0.0  # equal weights fit into a byte per row
+        data = replace(data, weight=weight > 0.0)  # equal weights fit into a byte per row
     trains = None if held_out is None else ~held_out
     if published is not None and max(network.n_hidden for network in published) > max_size:
         published = [network.truncated(max_size) for network in published]
@@ -99,13 +131,13 @@ def start_training(
         gain=GAIN, dtype=getattr(torch, X.dtype.name), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, plain(X, n_plain), target, weight, loss, fold, trains)
+        start_linear(networks, replace(data, X=plain(X, n_plain)), loss, trains)
     finish = finish and trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
-    train, groups = _training_rows(X, target, weight, fold, parts, device)
-    held_out_rows = _held_out_parts(X, target, weight, held_out, fold, validation, device)
+    train, groups = _training_rows(data, parts, device)
+    held_out_rows = _held_out_parts(data, held_out, validation, device)
     if loss.calibrated:
-        _smooth(train, groups, held_out_rows, _class_shares(target, weight, fold))
+        _smooth(train, groups, held_out_rows, _class_shares(data))
     if normaliser is not None and normaliser > loss.least:
         scale, share = normaliser, 1.0
     if not held_out_rows:  # with held-out rows, training stops when it does not improve
@@ -161,38 +193,38 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
         )
 
 
-def start_linear(networks, X, target, weight, loss, fold, chosen=None):
+def start_linear(networks, data, loss, chosen=None):
     """Set linear paths to linear models; networks with the same rows share one fit."""
-    for members, rows, own_target in _groups(weight, target, fold, chosen):
-        used = thin(X, np.flatnonzero(rows))
-        data = X, own_target, for_penalty(rows)
-        few = len(used) < ROWS_PER_COLUMN * X.shape[1]
-        penalty = _best_penalty(loss, data, used) if few else 1.0
-        fit = loss.fit_linear(*_read_rows(data, used), penalty)
+    for members, rows, target in data.groups(chosen):
+        used = thin(data.X, np.flatnonzero(rows))
+        own = data.X, target, for_penalty(rows)
+        few = len(used) < ROWS_PER_COLUMN * data.X.shape[1]
+        penalty = _best_penalty(loss, own, used) if few else 1.0
+        fit = loss.fit_linear(*_read_rows(own, used), penalty)
         for member in members:
             networks.set_linear(member, *fit)
 
 
-def _read_rows(data, positions):
+def _read_rows(own, positions):
     """Return X, target and weights of some rows."""
-    X, target, weight = data
+    X, target, weight = own
     return read(X, positions), target[positions], weight[positions]
 
 
-def _best_penalty(loss, data, positions):
+def _best_penalty(loss, own, positions):
     """Return the ridge penalty of the fit with the least loss on every fourth row, held out.
 
     Equal rows count as one here, because copies of a row must not be on both sides. The larger
     the weights, the higher the penalties that are tried.
     """
-    scored = _row_numbers(read(data[0], positions)) % 4 == 3
+    scored = _row_numbers(read(own[0], positions)) % 4 == 3
     if not scored.any():
         return 1.0
-    highest = LOG_PENALTY + int(np.log10(max(1.0, data[2][positions].mean())))
+    highest = LOG_PENALTY + int(np.log10(max(1.0, own[2][positions].mean())))
 
     def score(penalty):
-        coef, intercept = loss.fit_linear(*_read_rows(data, positions[~scored]), penalty)
-        X, target, weight = _read_rows(data, positions[scored])
+        coef, intercept = loss.fit_linear(*_read_rows(own, positions[~scored]), penalty)
+        X, target, weight = _read_rows(own, positions[scored])
         return np.average(row_losses(loss, X @ coef.T + intercept, target), weights=weight)
 
     return min(10.0 ** np.arange(highest + 1), key=score)
@@ -206,7 +238,7 @@ def _row_numbers(X):
     return np.array([number.setdefault(hash(row.tobytes()), len(number)) for row in X])
 
 
-def normalisers(loss, target, weight, fold):
+def normalisers(loss, data):
     """Return the normaliser of each network's loss, and a share, of shape (K,) both.
 
     The normaliser is the loss of the best constant, but at least ``loss.least``; the share is this
@@ -214,36 +246,11 @@ def normalisers(loss, target, weight, fold):
     and would fit a class with a millionth of the weight as closely as any other: the share makes
     the learning rate smaller instead.
     """
-    baseline = np.empty(len(fold))
-    for members, rows, own_target in _groups(weight, target, fold):
-        baseline[members] = baseline_loss(loss, own_target, rows)
+    baseline = np.empty(len(data.fold))
+    for members, rows, target in data.groups():
+        baseline[members] = baseline_loss(loss, target, rows)
     found = np.maximum(baseline, loss.least)
     return found, baseline / found
-
-
-def _groups(weight, target, fold, chosen=None):
-    """Yield groups of networks with equal weights and targets: positions, weights, target.
-
-    Parameters
-    ----------
-    weight : ndarray of shape (F, n)
-    target : ndarray of shape (n, o) or (F, n, o)
-    fold : ndarray of int, shape (K,)
-    chosen : ndarray of bool, shape (F, n), or None
-        The rows that count, all by default.
-    """
-
-    def rows(one):
-        # Computed anew at every call: kept for all networks they would take much memory.
-        return weight[one] if chosen is None else weight[one] * chosen[one]
-
-    equal = {}
-    for one in np.unique(fold):
-        key = _digest(rows(one)), None if target.ndim == 2 else _digest(target[one])
-        equal.setdefault(key, []).append(one)
-    for folds in equal.values():
-        own_target = target if target.ndim == 2 else target[folds[0]]
-        yield np.flatnonzero(np.isin(fold, folds)), rows(folds[0]), own_target
 
 
 def _digest(array):
@@ -251,26 +258,26 @@ def _digest(array):
     return hashlib.blake2b(np.ascontiguousarray(array)).digest()
 
 
-def _training_rows(X, target, weight, fold, parts, device):
+def _training_rows(data, parts, device):
     """Return the rows of all groups, and the group of each network, shape (len(parts), K).
 
-    ``parts`` are the rows of the phases, before and while finishing: as ``chosen`` in `_groups`.
+    ``parts`` are the rows of the phases, before and while finishing: ``chosen`` in `Data.groups`.
     """
-    weights, targets, groups = [], [], np.empty((len(parts), len(fold)), dtype=int)
+    weights, targets, groups = [], [], np.empty((len(parts), len(data.fold)), dtype=int)
     for group, chosen in zip(groups, parts, strict=True):
-        for members, rows, own_target in _groups(weight, target, fold, chosen):
+        for members, rows, target in data.groups(chosen):
             group[members] = len(weights)
             weights.append(rows)
-            targets.append(own_target)
-    target = target if target.ndim == 2 else np.stack(targets)
-    return make_rows(X, target, np.stack(weights), device), groups
+            targets.append(target)
+    target = data.target if data.target.ndim == 2 else np.stack(targets)
+    return make_rows(data.X, target, np.stack(weights), device), groups
 
 
-def _class_shares(target, weight, fold):
+def _class_shares(data):
     """Return the weighted mean of the targets of every network, shape (K, o)."""
-    shares = np.empty((len(fold), target.shape[-1]))
-    for members, rows, own_target in _groups(weight, target, fold):
-        shares[members] = np.average(own_target, axis=0, weights=rows.astype(np.float64))
+    shares = np.empty((len(data.fold), data.target.shape[-1]))
+    for members, rows, target in data.groups():
+        shares[members] = np.average(target, axis=0, weights=rows.astype(np.float64))
     return shares.clip(0.0, 1.0)
 
 
@@ -324,16 +331,15 @@ def make_rows(X, target, weight, device):
     return Rows(rows, target, weight)
 
 
-def _held_out_parts(X, target, weight, held_out, fold, validation, device):
+def _held_out_parts(data, held_out, validation, device):
     """Return held-out rows as parts: positions of networks, and the rows that they share."""
     if validation is not None:
-        X, target, rows = validation
-        return [(np.arange(len(fold)), _validation_rows(X, target, rows, device))]
+        return [(np.arange(len(data.fold)), _validation_rows(*validation, device))]
     if held_out is None:
         return []
     return [
-        (members, _validation_rows(X, own_target, rows, device))
-        for members, rows, own_target in _groups(weight, target, fold, held_out)
+        (members, _validation_rows(data.X, target, rows, device))
+        for members, rows, target in data.groups(held_out)
         if rows.any()
     ]
 

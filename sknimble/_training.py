@@ -107,7 +107,7 @@ class Training:
     """
 
     _PER_NETWORK = (
-        "members", "size_penalty", "learning_rate", "utility", "data_loss", "sharpness",
+        "members", "size_penalty", "learning_rate", "biased_utility", "data_loss", "sharpness",
         "shift", "doubt",
     )  # fmt: skip
 
@@ -133,7 +133,7 @@ class Training:
         )  # fmt: skip
         self.members, self.results, self.before_finish, self.departed = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0
-        self.utility = np.zeros(k)
+        self.biased_utility = np.zeros(k)
         self.data_loss = np.full(k, np.nan)
         self.sharpness, self.shift = np.ones(k), np.zeros((k, networks.n_outputs))
         # Linear models' losses on each held-out row, by number, until something else is kept.
@@ -147,9 +147,10 @@ class Training:
         return self.all_batches.rows
 
     @property
-    def utility_weight(self):
-        """Divisor of the moving average of the utility, which starts at 0 (as in Adam)."""
-        return 1.0 - SIZE_MEMORY ** -(-self.step // CYCLE)
+    def utility(self):
+        """The moving average of the utility, corrected for its start at 0 (as in Adam)."""
+        n_measured = -(-self.step // CYCLE)
+        return self.biased_utility / (1.0 - SIZE_MEMORY**n_measured)
 
     # ---------------------------------------------------------------- stop and go on
     def stop(self):
@@ -189,7 +190,8 @@ class Training:
         if progress:
             for position, one in enumerate(progress.networks):
                 self.networks.restore(position, one)
-                self.utility[position], self.data_loss[position] = one.utility, one.data_loss
+                self.biased_utility[position] = one.utility
+                self.data_loss[position] = one.data_loss
             self.rng.set_state(progress.rng_state)
         self.networks.follow_size()
         self._set_gates()
@@ -240,7 +242,7 @@ class Training:
         self._check(self.data_loss, validation[self.schedule.watched])
         records = self._records(validation, time.perf_counter() - tic)
         self._keep_best(validation)
-        self._change_phase()
+        self._follow_schedule()
         return records
 
     # ---------------------------------------------------------------- one pass
@@ -249,24 +251,14 @@ class Training:
 
         ``recorded`` asks for the data loss, for the record of the epoch, even without scouts.
         """
-        networks, target, weight = self.networks, rows.target.mT, rows.weight
-        measuring = self.step % CYCLE == 0
-        scouting = measuring and self.size_gates is not None
-        if scouting:
-            at_end = networks.weights, rows.X, target, weight, None
-            loss_at_end = value(*at_end, self.activation, self.loss)
+        networks, measuring = self.networks, self.step % CYCLE == 0
+        batch = rows.X, rows.target.mT, rows.weight
         weights, out, gates = networks.weights, networks.gradient, None
         if self.step % 2 == 0:
             weights, out, gates = self._at_size()
-        raw = gradient(weights, rows.X, target, weight, gates, self.activation, self.loss, out)
-        # Without scouts the utility is 0, and the loss is computed for the record only.
-        if scouting or (measuring and recorded):
-            loss = (self.loss.value(raw, target) * weight).sum(dim=1)
-            self.data_loss = normalised(loss.cpu().numpy())
-        if scouting:
-            self._add_utility(normalised(loss_at_end.cpu().numpy()))
-        elif measuring:
-            self.utility = SIZE_MEMORY * self.utility
+        raw = gradient(weights, *batch, gates, self.activation, self.loss, out)
+        if measuring:
+            self._measure(batch, raw, recorded)
         self.step += 1
         adamw_step(networks, learning_rates, self.weight_decay, self.step, self.longest_average)
         if measuring and self.step > WARM_UP:
@@ -291,14 +283,32 @@ class Training:
         return [rate * share for rate, share in zip(rates, shares, strict=True)]
 
     # ---------------------------------------------------------------- size
+    def _measure(self, batch, raw, recorded):
+        """Measure the data loss from the raw output at N, and the utility.
+
+        Without scouts the utility is 0, and the loss is computed for the record only.
+        """
+        scouting = self.size_gates is not None
+        if scouting or recorded:
+            _, target, weight = batch
+            loss = (self.loss.value(raw, target) * weight).sum(dim=1)
+            self.data_loss = normalised(loss.cpu().numpy())
+        if scouting:
+            at_end = value(self.networks.weights, *batch, None, self.activation, self.loss)
+            self._add_utility(normalised(at_end.cpu().numpy()))
+        else:
+            self.biased_utility = SIZE_MEMORY * self.biased_utility
+
     def _add_utility(self, loss_at_end):
         """Add the measured utility to its moving average."""
         losses = self.data_loss.tolist(), loss_at_end.tolist()
         if not all(map(math.isfinite, chain(*losses))):
             self._diverge()
         seen = map(utility, *losses, self.networks.size.tolist(), self.networks.end.tolist())
-        memory = zip(self.utility.tolist(), seen, strict=True)
-        self.utility = np.array([SIZE_MEMORY * u + (1.0 - SIZE_MEMORY) * new for u, new in memory])
+        memory = zip(self.biased_utility.tolist(), seen, strict=True)
+        self.biased_utility = np.array(
+            [SIZE_MEMORY * u + (1.0 - SIZE_MEMORY) * new for u, new in memory]
+        )
 
     def _resize(self):
         """Move N of the networks that explore down the gradient of J."""
@@ -308,9 +318,8 @@ class Training:
         # For a few networks, plain floats are faster than arrays.
         sizes, utilities = networks.size.tolist(), self.utility.tolist()
         members = zip(sizes, utilities, self.size_penalty.tolist(), settled, strict=True)
-        total = self.utility_weight
         networks.size = np.array([
-            size if stays else next_size(size, u / total, price, self.target_size,
+            size if stays else next_size(size, u, price, self.target_size,
                                          SIZE_VELOCITY, networks.max_size)
             for size, u, price, stays in members
         ])  # fmt: skip
@@ -327,31 +336,40 @@ class Training:
     def _validate(self, *, linear=False):
         """Return the held-out loss of every network at its average N, rounded; nan without rows.
 
-        With ``linear`` this N is 0, and the losses of all rows are stored for `_compare`.
+        Updates the sharpness and the shift at which this loss is measured, and `_compare` updates
+        the doubt. With ``linear`` N is 0, and the losses of all rows are stored for `_compare`.
         """
-        networks, losses = self.networks, np.full(len(self.members), np.nan)
-        gates = networks.gates(np.rint(networks.average_size))
+        losses = np.full(len(self.members), np.nan)
+        gates = self.networks.gates(np.rint(self.networks.average_size))
         for here, rows in self.held_out_rows:
-            everyone, scale = len(here) == len(losses), self.batches.scale[here]
-            average = networks.average if everyone else networks.average.of(here)
-            own_gates = gates if everyone or gates is None else gates[here]
-            weight = rows.averaging(scale)
-            blocks = [
-                (forward(average, part.X, own_gates, self.activation)[0], part.target.mT,
-                 weight[..., cut]) for cut, part in rows.blocks()
-            ]  # fmt: skip
+            weight = rows.averaging(self.batches.scale[here])
+            blocks = self._outputs(here, rows, weight, gates)
             if self.loss.calibrated:
-                unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
-                sharpness = best_sharpness(self.loss, blocks, unit)
-                shift = kept_means(self.loss, blocks, sharpness)
-                blocks = [(sharpness[:, None, None] * raw + shift, *rest) for raw, *rest in blocks]
-                self.sharpness[here] = sharpness.cpu().numpy()
-                self.shift[here] = shift[..., 0].cpu().numpy()
+                blocks = self._calibrate(here, weight, blocks)
             each = [self.loss.value(raw, target) * part for raw, target, part in blocks]
             losses[here] = sum(block.sum(dim=1).cpu() for block in each)
             if linear or self.linear_losses:
                 self._compare(here, torch.cat(each, dim=1).cpu().numpy(), linear)
         return normalised(losses)
+
+    def _outputs(self, here, rows, weight, gates):
+        """Return blocks of some networks' rows: raw output of the averages, target and weight."""
+        average = self.networks.average
+        if len(here) < len(self.members):
+            average, gates = average.of(here), None if gates is None else gates[here]
+        return [
+            (forward(average, part.X, gates, self.activation)[0], part.target.mT, weight[..., cut])
+            for cut, part in rows.blocks()
+        ]
+
+    def _calibrate(self, here, weight, blocks):
+        """Set the sharpness and the shift of some networks; return the blocks with these."""
+        unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
+        sharpness = best_sharpness(self.loss, blocks, unit)
+        shift = kept_means(self.loss, blocks, sharpness)
+        self.sharpness[here] = sharpness.cpu().numpy()
+        self.shift[here] = shift[..., 0].cpu().numpy()
+        return [(sharpness[:, None, None] * raw + shift, *rest) for raw, *rest in blocks]
 
     def _compare(self, here, losses, linear):
         """Store the row losses of linear models, or the relative error of a gain on them."""
@@ -393,21 +411,20 @@ class Training:
                 sharpness=float(self.sharpness[position]), shift=self.shift[position].copy()
             )
 
-    def _change_phase(self):
+    def _follow_schedule(self):
         """Start the next phase of networks for which it is due; let go of those that are done.
 
         They go back to their best state, if the schedule says so, and N becomes whole.
         """
-        before, networks = self.schedule.settled, self.networks
+        networks, exploring = self.networks, self.schedule.exploring
         back = self.schedule.change_phase(self.step)
         for position in np.flatnonzero(back):
             networks.load(position, self.results[self.members[position]])
-        finishing = back & self.schedule.finishing
-        changed = finishing | (self.schedule.settled & ~before)
-        if finishing.any():
-            members = self.members[finishing].tolist()
+        members = self.members[back & self.schedule.finishing].tolist()
+        if members:
             self.before_finish.update({member: self.results[member] for member in members})
             self._choose_rows()
+        changed = back | (exploring & self.schedule.settled)
         networks.average_size[changed] = np.rint(networks.average_size[changed])
         networks.size[changed] = networks.average_size[changed]
         done = self.schedule.finished(self.step)
@@ -430,7 +447,7 @@ class Training:
                 self.departed[member] = NetworkProgress(
                     float(self.networks.size[position]),
                     float(self.networks.average_size[position]), int(self.networks.end[position]),
-                    float(self.utility[position]), float(self.data_loss[position]),
+                    float(self.biased_utility[position]), float(self.data_loss[position]),
                     self.networks.snapshot(position),
                 )  # fmt: skip
         self._keep(np.flatnonzero(~done))
@@ -472,6 +489,7 @@ class Training:
     def _records(self, validation, seconds):
         """Return the record of every network for this epoch."""
         size_losses, rates = self._size_loss(self.networks.size), self.learning_rates()
+        utilities = self.utility
         return {
             int(member): Epoch(
                 epoch=self.epoch,
@@ -480,7 +498,7 @@ class Training:
                 size_loss=float(size_losses[i]),
                 validation_loss=float(validation[i]),
                 size=float(self.networks.size[i]),
-                utility=float(self.utility[i] / self.utility_weight),
+                utility=float(utilities[i]),
                 learning_rate=float(rates[i]),
                 seconds=seconds,
                 member=int(member),

@@ -14,7 +14,14 @@ from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
 from sknimble._predictor import FittedNetwork
-from sknimble._start import check_memory, encode_target, make_rows, start_linear, start_training
+from sknimble._start import (
+    Data,
+    check_memory,
+    encode_target,
+    make_rows,
+    start_linear,
+    start_training,
+)
 
 
 def draw_table(n_rows=60, dtype=np.float64):
@@ -103,7 +110,7 @@ def test_networks_that_hold_out_the_same_rows_share_them():
     held_out = np.zeros((3, len(y)), dtype=bool)
     held_out[0, :10] = held_out[2, :10] = held_out[1, 10:30] = True
     weight = np.ones((3, len(y)))
-    parts = _start._held_out_parts(X, y, weight, held_out, np.arange(3), None, "cpu")
+    parts = _start._held_out_parts(Data(X, y, weight, np.arange(3)), held_out, None, "cpu")
     found = {tuple(members.tolist()): len(rows) for members, rows in parts}
     assert found == {(0, 2): 10, (1,): 20}
     ((members, rows),) = start(X, y, held_out=held_out, sizes=(5.0, 5.0, 5.0)).held_out_rows
@@ -141,7 +148,7 @@ def test_a_label_that_all_rows_bear_has_a_share_of_no_more_than_all(seed):
     # Of every second such weights the sum, rounded, is larger by column than at once.
     y = np.stack([np.ones(2000), np.arange(2000) % 2.0], axis=1)
     weight = np.random.default_rng(seed).exponential(size=(1, 2000))
-    ((always, half),) = _start._class_shares(y, weight, np.zeros(1, dtype=int))
+    ((always, half),) = _start._class_shares(Data(None, y, weight, np.zeros(1, dtype=int)))
     assert always <= 1.0
     assert always == pytest.approx(1.0, abs=1e-12)
     assert half == pytest.approx(np.average(y[:, 1], weights=weight[0]))
@@ -222,7 +229,7 @@ def test_equal_rows_share_one_linear_fit():
     networks = start(X, y, sizes=(5.0,) * 4).networks
     weight = np.ones((4, len(y)))
     weight[3, :10] = 0.0
-    start_linear(networks, X, y, weight, loss, np.arange(4))
+    start_linear(networks, Data(X, y, weight, np.arange(4)), loss)
     assert Counting.calls == 2
 
 
