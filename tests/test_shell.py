@@ -522,63 +522,6 @@ def test_a_parameter_that_makes_no_sense_is_named_with_its_value(Estimator, name
         Estimator(**{name: value}).fit(*table(Estimator))
 
 
-@pytest.mark.parametrize("name", ["initial_size", "target_size"])
-def test_a_size_beyond_max_size_is_named_with_both_values(name):
-    with pytest.raises(ValueError, match=f"{name}=700 is larger than max_size=512"):
-        NimbleRegressor(**{name: 700}).fit(*table(NimbleRegressor))
-
-
-@every_estimator
-def test_weights_that_are_all_zero_are_refused(Estimator):
-    X, y = table(Estimator)
-    with pytest.raises(ValueError, match="(?i)sample.weight.*zero"):
-        Estimator().fit(X, y, sample_weight=np.zeros(len(y)))
-    with pytest.raises(ValueError, match="(?i)sample.weight.*zero"):
-        Estimator().fit(X, y, X_val=X, y_val=y, sample_weight_val=np.zeros(len(y)))
-
-
-@every_estimator
-def test_validation_data_without_rows_are_refused(Estimator):
-    X, y = table(Estimator)
-    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        Estimator().fit(X, y, X_val=X[:0], y_val=y[:0])
-
-
-def test_one_class_is_not_enough():
-    with pytest.raises(ValueError, match="one class, 3; a classifier needs at least two"):
-        NimbleClassifier().fit(np.zeros((5, 1)), [3] * 5)
-
-
-def test_a_class_whose_rows_all_weigh_nothing_is_no_class():
-    X, y = table(NimbleClassifier)
-    with pytest.raises(ValueError, match="one class, 1"):
-        NimbleClassifier().fit(X, y, sample_weight=(y == 1).astype(float))
-
-
-@pytest.mark.parametrize("fraction", [0.95, 0.99])
-def test_a_validation_fraction_that_leaves_a_class_out_is_named(fraction):
-    X, y = table(NimbleClassifier, 40)
-    model = NimbleClassifier(validation_fraction=fraction, early_stopping=True)
-    with pytest.raises(ValueError, match=f"validation_fraction={fraction} .* a class out"):
-        model.fit(X, y)
-
-
-@every_estimator
-def test_infinite_values_are_refused_with_their_column(Estimator):
-    X, y = table(Estimator)
-    X[7, 2] = -np.inf
-    with pytest.raises(ValueError, match="infinity .*'x2'"):
-        Estimator().fit(X, y)
-
-
-@every_estimator
-def test_another_number_of_columns_is_refused(Estimator):
-    X, y = table(Estimator)
-    model = Estimator(**SHORT).fit(X, y)
-    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
-        model.predict(X[:, :3])
-
-
 @pytest.mark.parametrize("batch_size", ["auto", 20])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.parametrize("rate", [1.0, 1e3, 1e10, 1e20, 1e38, 1e100, 1e300])
