@@ -145,7 +145,7 @@ def test_the_estimator_given_is_left_alone():
 def test_a_generator_goes_on_from_fit_to_fit():
     X = np.random.RandomState(0).randn(120, 3)
     model = NimbleRegressorCV(
-        NimbleRegressor(n_estimators=1), size_penalties=[1e-3], cv=2,
+        NimbleRegressor(n_estimators=1, max_iter=3), size_penalties=[1e-3], cv=2,
         random_state=np.random.RandomState(0),
     )  # fmt: skip
     first, second = (model.fit(X, X[:, 0] ** 2).predict(X) for _ in range(2))

@@ -208,12 +208,13 @@ def test_the_fewer_networks_the_larger_they_start(n_estimators, start):
     assert model.fit(X, y).history_[0].size == start
 
 
-@pytest.mark.parametrize("initial_size", [0, 40])
-def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size):
+@pytest.mark.parametrize("initial_size, target_size", [(0, 10), (40, 10), (40, 0)])
+def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size, target_size):
     model = NimbleRegressor(
-        initial_size=initial_size, target_size=10, size_penalty=1.0, early_stopping=False, **ONE
-    )
-    assert model.fit(*waves()).n_hidden_ == 10
+        initial_size=initial_size, target_size=target_size, size_penalty=1.0,
+        early_stopping=False, **ONE,
+    )  # fmt: skip
+    assert model.fit(*waves()).n_hidden_ == target_size
 
 
 @pytest.mark.parametrize("max_size", [0, 3, 9])
