@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import test_training
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
@@ -14,7 +15,7 @@ from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
 from sknimble._predictor import FittedNetwork
-from sknimble._start import check_memory, encode_target, make_rows, start_linear, start_training
+from sknimble._start import check_memory, make_rows, start_linear
 
 
 def draw_table(n_rows=60, dtype=np.float64):
@@ -24,21 +25,9 @@ def draw_table(n_rows=60, dtype=np.float64):
     return X, y[:, None]
 
 
-def start(X, y, *, weight=None, held_out=None, validation=None, sizes=(5.0,), max_size=64, **more):
+def start(X, y, **more):
     """Start networks on a squared error with everything ordinary that is not given."""
-    k = len(sizes)
-    weight = np.ones((k, len(y))) if weight is None else weight
-    loss = more.pop("loss", None) or SquaredError().fit(y, np.ones(len(y)))
-    options = {
-        "depth": 2, "seeds": list(range(k)), "device": "cpu", "activation": "silu",
-        "size_penalty": 1e-3, "target_size": None, "learning_rate": 5e-3, "weight_decay": 0.1,
-        "batch_size": len(y), "max_iter": 50, "tol": 1e-3, "patience": 10,
-        "rng": np.random.RandomState(0),
-    }  # fmt: skip
-    return start_training(
-        X, encode_target(loss, y, X.dtype), loss, weight=weight, held_out=held_out,
-        validation=validation, sizes=np.array(sizes), max_size=max_size, **(options | more),
-    )  # fmt: skip
+    return test_training.start((X, y), **{"learning_rate": 5e-3, "max_iter": 50} | more)
 
 
 def targets_of(training, y):
