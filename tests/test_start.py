@@ -242,6 +242,8 @@ def test_a_class_that_weighs_next_to_nothing_is_learnt_as_much_more_slowly():
         loss = BinaryCrossEntropy().fit(y, weight[0])
         rates.append(start(X, y, loss=loss, weight=weight).learning_rate[0])
     assert 5e-3 / 10 > rates[0] > 5 * rates[1] > 0
+    judged = start(X, y, loss=loss, weight=weight, held_out=(np.arange(60) % 4 == 0)[None])
+    assert judged.learning_rate.tolist() == [5e-3]  # it ends when this does not pay
 
 
 def test_a_constant_target_leaves_nothing_to_learn():
