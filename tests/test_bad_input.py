@@ -299,6 +299,14 @@ CASES = {
         lambda: regress(loss="quantile", quantile=[0.1, np.nan]),
         r"quantile=\[0.1, nan\] must be",
     ),
+    "a quantile of the list is 0": (
+        lambda: regress(loss="quantile", quantile=[0.0, 0.5]),
+        r"quantile=\[0.0, 0.5\] must be",
+    ),
+    "quantiles in a matrix": (
+        lambda: regress(loss="quantile", quantile=[[0.1, 0.9]]),
+        r"quantile=\[\[0.1, 0.9\]\] must be",
+    ),
     "no quantile": (lambda: regress(loss="quantile", quantile=[]), r"quantile=\[\] must be"),
     "a quantile in words": (
         lambda: regress(loss="quantile", quantile=["low"]),
