@@ -175,8 +175,10 @@ def robust(loss, **parameters):
     return NimbleRegressor(loss=loss, n_estimators=1, random_state=0, **parameters)
 
 
-@pytest.mark.parametrize("loss", ["huber", "absolute_error", "quantile"])
-@pytest.mark.parametrize("value, share", [(1e4, 0.01), (999_999.0, 0.05), (1e100, 0.01)])
+@pytest.mark.parametrize(
+    "loss, value, share",
+    [("huber", 1e4, 0.01), ("absolute_error", 999_999.0, 0.05), ("quantile", 1e100, 0.01)],
+)
 def test_a_few_outliers_do_not_take_the_neurons_pay(loss, value, share):
     X, y = wave(1000)
     outliers = y + 0.05 * np.random.default_rng(1).normal(size=1000)
@@ -188,7 +190,7 @@ def test_a_few_outliers_do_not_take_the_neurons_pay(loss, value, share):
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
 def test_many_rows_far_away_are_no_outliers(share):
-    X, y = wave(1000)
+    X, y = wave(400)
     far = X[:, 2] > 1.0 - 2.0 * share
     predicted = robust("absolute_error").fit(X, y + 1e4 * far).predict(X)
     assert np.mean((predicted > 5e3) == far) > 0.98
@@ -423,9 +425,9 @@ def test_validation_rows_judge_every_loss(name):
 )
 def test_networks_finish_on_held_out_rows_that_need_not_say_how_sure_to_be(loss, more, finishes):
     rng = np.random.default_rng(0)
-    X = rng.uniform(-1, 1, (400, 2))
-    y = 2.0 + np.sin(4 * X[:, 0]) + 0.2 * rng.random(400)
-    rows = {"X_val": X[300:], "y_val": y[300:]} if more == "X_val" else {}
+    X = rng.uniform(-1, 1, (200, 2))
+    y = 2.0 + np.sin(4 * X[:, 0]) + 0.2 * rng.random(200)
+    rows = {"X_val": X[150:], "y_val": y[150:]} if more == "X_val" else {}
     more = {} if more == "X_val" else more
     model = NimbleRegressor(loss=loss, n_estimators=2, random_state=3, **more).fit(X, y, **rows)
     for member in range(2):
