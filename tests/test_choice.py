@@ -43,6 +43,7 @@ def test_within_one_standard_error_the_highest_price_is_chosen():
     assert choose(SCORES, "one_se") == 1
     # 0.8 again: of two folds the deviation is 0.28, which 0.55 would be within
     assert choose(np.vstack([[0.3, 0.8], SCORES]), "one_se") == 2
+    assert choose(np.vstack([[0.33, 0.93], SCORES]), "one_se") == 0  # 0.63 is
     assert choose(SCORES[:, :1], "one_se") == 3  # one fold has no standard error
 
 

@@ -3,8 +3,11 @@
 What is refused, and in which words, is in test_bad_input.py.
 """
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import BaseEstimator
 
@@ -59,6 +62,30 @@ def test_every_numeric_dtype_gives_the_matrix_of_floats(dtype):
 def test_every_numeric_dtype_of_an_array_gives_the_matrix_of_floats(dtype):
     X = np.random.default_rng(0).integers(-100, 100, (5_000, 1)).astype(float)
     np.testing.assert_array_equal(encode(X.astype(dtype)), encode(X))
+
+
+LEVELS = ["x", "y", "x"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"a": pd.Categorical(LEVELS)}),
+        pd.DataFrame({"a": pd.Series(LEVELS, dtype="string")}),
+        pd.DataFrame({"a": pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2), (0, 1)])}),
+        pl.DataFrame({"a": LEVELS}),
+        pl.DataFrame({"a": pl.Series(LEVELS, dtype=pl.Enum(["y", "x"]))}),
+        pl.DataFrame({"a": pl.Series(LEVELS, dtype=pl.Categorical)}),
+    ],
+    ids=lambda frame: str(frame.dtypes[0] if hasattr(frame, "lazy") else frame.dtypes["a"]),
+)
+def test_every_dtype_of_levels_gives_the_same_indicators(frame):
+    np.testing.assert_array_equal(encode(frame), [[1, 0], [0, 1], [1, 0]])
+
+
+def test_decimals_of_polars_are_numbers():
+    frame = pl.DataFrame({"a": pl.Series([Decimal("1.5"), Decimal("2.5"), Decimal("4")])})
+    np.testing.assert_array_equal(encode(frame), encode(np.array([[1.5], [2.5], [4.0]])))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, bool])
