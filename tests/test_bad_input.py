@@ -92,7 +92,7 @@ CASES = {
     "periods": (lambda: regress(with_age(pd.period_range("2020", periods=40))), "'age' holds"),
     "dates as objects": (lambda: regress(with_age(objects(day, None))), "'age' holds dates"),
     "periods as objects": (
-        lambda: regress(with_age(objects(pd.Period("2020-01"), None))),
+        lambda: regress(with_age(pd.Series(objects(pd.Period("2020-01"), None), dtype=object))),
         "'age' holds",
     ),
     "dates in an array": (
