@@ -6,7 +6,7 @@ import scipy.sparse as sp
 import torch
 
 from sknimble import _batches
-from sknimble._batches import Batches, Rows
+from sknimble._batches import Batches, Rows, side_by_side
 
 N, D = 60, 3
 every_slab = pytest.mark.parametrize("slab", [16384, 20])
@@ -159,6 +159,22 @@ def test_weights_average_over_the_rows_of_a_batch():
         for batch_size in (N, 16):
             for batch in one_pass(make_rows(weight), batch_size, np.array([1.0, 5.0])):
                 np.testing.assert_allclose(batch.weight.sum(dim=1), [1.0, 5.0], rtol=1e-12)
+    uneven = 3.0 * np.random.default_rng(0).exponential(size=(2, N))
+    (batch,) = one_pass(make_rows(uneven), N, np.array([1.0, 5.0]))
+    np.testing.assert_allclose(batch.weight.sum(dim=1), [1.0, 5.0], rtol=1e-12)
+
+
+def test_held_out_rows_side_by_side_are_averaged_as_they_are_apart():
+    rows, weight = make_rows(), torch.tensor([[0.5, 1.0, 1.5, 1.0]], dtype=torch.float64)
+    long, short = rows.slice(0, 10), Rows(rows.X[10:14], rows.target[10:14], weight)
+    ((networks, together),) = side_by_side([(np.array([2, 0]), long), (np.array([1]), short)])
+    assert networks.tolist() == [0, 1, 2]
+    for network, alone in enumerate((long, short, long)):
+        found = together.averaging(np.ones(3))[network]
+        expected = alone.averaging(np.ones(1))[0]
+        torch.testing.assert_close(found @ together.X[network], expected @ alone.X)
+        torch.testing.assert_close(found @ together.target[network], expected @ alone.target)
+    assert (together.X[..., 0] > 0).all()  # padding is a copy of a row, whose target is valid
 
 
 @pytest.mark.parametrize("batch_size", [N, 16])

@@ -100,15 +100,17 @@ def test_max_iter_counts_all_epochs(data):
 
 
 def test_early_stopping_goes_on_from_the_best_epoch_and_is_never_worse_on_it():
-    X, y = make_friedman1(200, 5, noise=1.0, random_state=0)
-    model = one(warm_start=True, early_stopping=True)
-    going_on(model, 3, X, y)
-    for max_iter in (8, 60, 1000):
-        before = min(record.validation_loss + record.size_loss for record in model.history_)
-        going_on(model, max_iter, X, y)
-        best = min(record.validation_loss + record.size_loss for record in model.history_)
-        assert best <= before
-    assert model.n_iter_ <= 1000
+    X, y = make_friedman1(300, 5, noise=1.0, random_state=0)
+    rows = {"X_val": X[200:], "y_val": y[200:]}
+    model = one(warm_start=True, early_stopping=True, tol=0.0)
+
+    def objective():
+        loss = model.prefix_losses(X[200:], y[200:])[-1]
+        return loss + model.size_penalty * model.size_weight_
+
+    found = [going_on(model, n, X[:200], y[:200], **rows) and objective() for n in (3, 30, 32, 60)]
+    assert (np.diff(found) < 1e-6).all()
+    assert found[-1] < 0.9 * found[0]
 
 
 def test_patience_begins_anew_when_training_goes_on():
@@ -262,16 +264,13 @@ def chunks(X, y, n):
 
 
 def test_twenty_chunks_reach_within_2_percent_of_one_fit():
-    X, y = make_friedman1(22_000, 10, noise=1.0, random_state=0)
+    X, y = make_friedman1(10_000, 10, noise=1.0, random_state=0)
     X_test, y_test, X, y = X[:2000], y[:2000], X[2000:], y[2000:]
-    scores = []
-    for random_state in range(2):
-        pieces = NimbleRegressor(random_state=random_state)
-        for X_part, y_part in chunks(X, y, 20):
-            pieces.partial_fit(X_part, y_part)
-        scores.append(pieces.score(X_test, y_test))
+    pieces = NimbleRegressor(n_estimators=2, random_state=1)
+    for X_part, y_part in chunks(X, y, 20):
+        pieces.partial_fit(X_part, y_part)
     whole = going_on(one(), 30, X, y)
-    assert np.mean(scores) > 0.98 * whole.score(X_test, y_test)
+    assert pieces.score(X_test, y_test) > 0.98 * whole.score(X_test, y_test)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +315,6 @@ def test_scales_and_levels_stay_those_of_the_first_call():
     table = model._table
     model.partial_fit(later, np.arange(10.0))
     assert model._table is table
-    assert model.feature_names_in_ is None if hasattr(model, "feature_names_in_") else True
     np.testing.assert_array_equal(table.encode(later)[0, 1:], [0.0, 0.0])  # c is unknown
 
 
@@ -365,9 +363,10 @@ def test_classes_that_come_late_are_learned():
     order = np.argsort(y[:600], kind="stable")  # the first chunk has one class only
     model = one_classifier()
     model.partial_fit(X[:600][order][:200], y[:600][order][:200], classes=[0, 1])
-    for _ in range(40):
+    assert model.score(X[:600], y[:600]) < 0.6
+    for _ in range(3):
         model.partial_fit(X[600:], y[600:])
-    assert model.score(X[:600], y[:600]) > 0.85
+    assert model.score(X[:600], y[:600]) > 0.9
 
 
 def test_partial_fit_goes_on_from_a_fit():
@@ -443,15 +442,15 @@ def test_what_follows_a_fit_of_one_value_is_a_beginning():
     assert model.history_[-1].epoch > len(fresh.loss_curve_)
 
 
-@pytest.mark.parametrize("n", [1, 50])
-def test_class_weights_keep_their_unit_in_chunks_of_one_class(n):
+@pytest.mark.parametrize("n, n_chunks", [(1, 100), (50, 8)])
+def test_class_weights_keep_their_unit_in_chunks_of_one_class(n, n_chunks):
     rng = np.random.default_rng(0)
-    X, y = rng.standard_normal((400, 2)), np.arange(400) // n % 2
+    X, y = rng.standard_normal((n * n_chunks, 2)), np.repeat(np.arange(n_chunks) % 2, n)
     means = []
     for class_weight in (None, {0: 1.0, 1: 0.1}, {0: 10.0, 1: 1.0}):
         model = one_classifier(class_weight=class_weight)
-        for rows in np.split(np.arange(400), 400 // n):
-            model.partial_fit(X[rows], y[rows], classes=[0, 1])
+        for X_part, y_part in chunks(X, y, n_chunks):
+            model.partial_fit(X_part, y_part, classes=[0, 1])
         means.append(model.predict_proba(X)[:, 1].mean())
     assert means[1] == pytest.approx(means[2], abs=1e-3)
     assert means[1] < means[0] - 0.15
@@ -563,7 +562,7 @@ def test_an_interrupted_training_can_be_used_saved_and_continued(
     ids=lambda where: f"{where[0].__name__}.{where[1]}",
 )
 def test_an_interrupt_finds_whole_networks_wherever_it_comes(monkeypatch, where, warm_start):
-    X, y = make_friedman1(400, 8, noise=1.0, random_state=0)
+    X, y = make_friedman1(200, 5, noise=1.0, random_state=0)
     owner, name = where
     whole, one_pass = getattr(owner, name), Training._pass
     interrupted = calls_left = 0
@@ -580,7 +579,7 @@ def test_an_interrupt_finds_whole_networks_wherever_it_comes(monkeypatch, where,
             patch.setattr(owner, name, called)
             return one_pass(self)
 
-    for number in range(1, 7):
+    for number in (1, 2, 5):
         calls_left = number
         model = NimbleRegressor(
             random_state=0, warm_start=warm_start, max_iter=40 if warm_start else 300,

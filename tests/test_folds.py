@@ -20,14 +20,15 @@ def test_one_network_holds_out_the_fraction_asked_for(n_rows, fraction, seed):
     assert abs(mask.sum() - fraction * n_rows) <= 1
 
 
-@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("fraction", [0.1, 0.15, 0.5, 0.8])
 def test_several_networks_each_hold_out_the_fraction_asked_for(fraction):
     masks = held_out_masks(200, None, 4, fraction, 0)
     np.testing.assert_allclose(masks.mean(axis=1), fraction, atol=0.01)
 
 
-def test_several_networks_hold_out_different_rows_until_all_have_been():
-    masks = held_out_masks(100, None, 5, 0.2, 0)
+@pytest.mark.parametrize("n_estimators, fraction", [(5, 0.2), (2, 0.5)])
+def test_several_networks_hold_out_different_rows_until_all_have_been(n_estimators, fraction):
+    masks = held_out_masks(100, None, n_estimators, fraction, 0)
     np.testing.assert_array_equal(masks.sum(axis=0), 1)
 
 
@@ -41,6 +42,8 @@ def test_a_held_out_part_keeps_the_shares_of_the_classes(n_estimators):
     strata = classes(100, 60, 40)
     for mask in held_out_masks(200, strata, n_estimators, 0.2, 0):
         np.testing.assert_array_equal(np.bincount(strata[mask]), [20, 12, 8])
+    for mask in held_out_masks(100, classes(5, 95), n_estimators, 0.2, 0):
+        assert mask[:5].sum() == 1  # one row in every part is enough for a class
 
 
 @given(

@@ -58,6 +58,12 @@ def test_five_thousand_levels_have_a_bounded_width_and_state():
     assert Z[0].argmax() == 32  # the gap is last
 
 
+def test_as_many_levels_as_there_may_be_are_not_pooled():
+    table = fitted_to(pd.DataFrame({"a": ["a", "a", "b"]}), most_levels=2)
+    Z = table.encode(pd.DataFrame({"a": ["a", "b", "new"]}))
+    np.testing.assert_array_equal(Z, [[1, 0], [0, 1], [0, 0]])
+
+
 def test_unseen_level_of_a_pooled_column_is_pooled():
     table = fitted_to(pd.DataFrame({"a": ["a", "a", "b", "c"]}), most_levels=2)
     Z = table.encode(pd.DataFrame({"a": ["a", "c", "new"]}))
@@ -99,6 +105,7 @@ def test_levels_that_are_equal_are_the_same(fitted, later):
     table = fitted_to(fitted)
     assert table.encode(fitted).any()
     np.testing.assert_array_equal(table.encode(later), table.encode(fitted))
+    assert b"Colour" not in pickle.dumps(table)  # a file needs no class of the user's
 
 
 def test_equal_times_are_one_level_whatever_holds_them():
@@ -150,3 +157,18 @@ def test_times_are_not_the_texts_of_when_it_was_fitted():
         encoder.encode(pd.DataFrame({"when": times}))
     with pytest.raises(ValueError, match="Column 'when' holds '2020-01-02 00:00:00' for a level"):
         encoder.encode(pd.DataFrame({"when": [pd.NaT, *times[1:]]}))
+
+
+def test_bytes_are_not_the_texts_of_when_it_was_fitted():
+    texts, data = (
+        np.array(kind * 5, dtype=object)[:, None] for kind in (["a", "b"], [b"a", b"b"])
+    )
+    for fitted, later in ((texts, data), (data, texts)):
+        with pytest.raises(ValueError, match="for a level, which is unknown"):
+            fitted_to(fitted).encode(later)
+
+
+def test_times_may_be_missing_later():
+    times = pd.Categorical(pd.date_range("2020", periods=3))
+    encoder = fitted_to(pd.DataFrame({"when": times}))
+    assert not encoder.encode(pd.DataFrame({"when": times[:2].remove_categories(times[:2])})).any()

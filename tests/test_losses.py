@@ -18,6 +18,7 @@ from sknimble._losses import (
     Quantile,
     SquaredError,
     baseline_loss,
+    linear_loss,
 )
 
 # Whatever class of the module has a gradient is tested, those that come later too.
@@ -218,6 +219,15 @@ def test_a_constant_target_leaves_a_loss_to_divide_by(name):
     np.testing.assert_allclose(loss.decode(np.zeros((1, 1))), 7.0, rtol=1e-6)
 
 
+@every_regression_loss
+def test_values_that_differ_by_rounding_are_one_value(name):
+    y = 0.3 * (1.0 + 5.0 * np.finfo(float).eps * (np.arange(20) % 2))[:, None]
+    loss = LOSSES[name]().fit(y, np.ones(20))
+    assert not loss.has_varied()
+    assert np.ptp(loss.encode(y)) < 1e-12
+    assert loss.widen(np.array([[0.4]])).has_varied()
+
+
 def test_half_the_squared_error_is_divided_by_half_the_variance_of_the_target():
     loss, target, weight = fitted("SquaredError", 1)
     assert baseline_loss(loss, target, weight) == pytest.approx(0.5)
@@ -238,6 +248,17 @@ def test_predictions_stay_within_the_range_of_the_target(name):
     prediction = loss.decode(np.linspace(-100, 100, 201)[:, None])
     assert prediction.min() >= y.min() * (1 - 1e-12)
     assert prediction.max() <= y.max() * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("name", ["Poisson", "Gamma"])
+def test_no_prediction_of_a_log_link_is_less_than_a_millionth_of_the_mean(name):
+    loss = LOSSES[name]().fit(np.ones((5, 1)), np.ones(5)).widen(np.array([[1e9]]))
+    assert loss.decode(np.array([-100.0])) == pytest.approx(1e-6 * loss.mean_, rel=1e-5)
+
+
+def test_a_target_next_to_nothing_has_a_logarithm_in_single_precision():
+    y = np.array([[1e-200], [1.0]])
+    assert (LOSSES["Gamma"]().fit(y, np.ones(2)).encode(y).astype(np.float32) > 0.0).all()
 
 
 @pytest.mark.parametrize("unit", [1e-165, 1e145])
@@ -280,6 +301,15 @@ def test_the_baseline_of_classes_decodes_to_their_shares(name):
     np.testing.assert_allclose(loss.decode(loss.baseline(target, weight)), share, rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", sorted(CLASSIFICATION))
+def test_a_class_without_rows_is_expected_as_if_it_had_half_a_row(name):
+    y = np.eye(3)[[0, 1, 0, 1, 0, 1, 0, 1, 1]]
+    loss = LOSSES[name]().fit(y, np.ones(9))
+    share = loss.decode(loss.base_[None])[0]
+    assert share[2] / (share[2] + share[0] + share[1]) == pytest.approx(0.05, rel=0.05)
+    assert np.isfinite(loss.baseline(y, np.ones(9))).all()
+
+
 # ------------------------------------------------------------------ the linear model
 def linear_data(n_rows=80, n_inputs=3):
     rng = np.random.default_rng(8)
@@ -310,13 +340,33 @@ def test_the_linear_start_has_one_row_per_output(name):
     assert np.reshape(intercept, -1).shape == (3,)
 
 
-def test_the_linear_start_of_squared_error_is_ridge():
+@pytest.mark.parametrize("penalty", [1.0, 100.0])
+def test_the_linear_start_of_squared_error_is_ridge(penalty):
     X, y, weight = linear_data()
     loss = SquaredError().fit(y[:, None], weight)
-    coef, intercept = loss.fit_linear(X.copy(), loss.encode(y[:, None]), weight)
-    ridge = Ridge().fit(X, loss.encode(y[:, None])[:, 0], sample_weight=weight)
+    coef, intercept = loss.fit_linear(X.copy(), loss.encode(y[:, None]), weight, penalty)
+    ridge = Ridge(penalty).fit(X, loss.encode(y[:, None])[:, 0], sample_weight=weight)
     np.testing.assert_allclose(np.ravel(coef), ridge.coef_, rtol=1e-10)
     np.testing.assert_allclose(intercept, ridge.intercept_, atol=1e-12)
+
+
+def test_where_no_error_is_large_the_linear_start_of_huber_is_ridge():
+    X, y, _ = linear_data()
+    y, weight = y[:, None] + 20.0 * X[:, :1], 1.0 + np.arange(80) % 3
+    loss = LOSSES["Huber"]().fit(y, weight)
+    coef, _ = loss.fit_linear(X, loss.encode(y), weight, 10.0)
+    ridge = Ridge(10.0).fit(X, loss.encode(y)[:, 0], sample_weight=weight)
+    np.testing.assert_allclose(coef[0], ridge.coef_, rtol=1e-9)
+
+
+def test_the_linear_loss_is_the_share_that_ridge_leaves():
+    X, y, _ = linear_data()
+    before, weight = X.copy(), np.ones(80)
+    loss = SquaredError().fit(y[:, None], weight)
+    left = 1.0 - Ridge().fit(X, y).score(X, y)
+    assert linear_loss(loss, X, loss.encode(y[:, None]), weight) == pytest.approx(left)
+    np.testing.assert_array_equal(X, before)
+    assert linear_loss(loss, X, np.zeros((80, 1)), weight) == pytest.approx(0.0)
 
 
 def objective(loss, X, target, weight, coef, intercept, penalty=1.0):
@@ -363,16 +413,17 @@ def test_the_linear_start_of_a_robust_loss_is_nearly_the_best(name):
         assert lost(np.r_[coef[0], intercept + shift]) > lost(np.r_[coef[0], intercept])
 
 
+@pytest.mark.parametrize("penalty", [1.0, 100.0])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_linear_start_of_cross_entropy_is_logistic_regression(n_classes):
+def test_the_linear_start_of_cross_entropy_is_logistic_regression(n_classes, penalty):
     X, score, weight = linear_data()
     labels = np.digitize(score, np.quantile(score, np.arange(1, n_classes) / n_classes))
-    model = LogisticRegression().fit(X, labels, sample_weight=weight)
+    model = LogisticRegression(C=1.0 / penalty).fit(X, labels, sample_weight=weight)
     if n_classes == 2:
         loss, y = BinaryCrossEntropy(), labels[:, None]
     else:
         loss, y = CrossEntropy(), np.eye(n_classes)[labels]
-    coef, intercept = loss.fit(y, weight).fit_linear(X.copy(), loss.encode(y), weight)
+    coef, intercept = loss.fit(y, weight).fit_linear(X.copy(), loss.encode(y), weight, penalty)
     probability = loss.decode(X @ coef.T + intercept)
     expected = model.predict_proba(X)
     np.testing.assert_allclose(probability, expected[:, -1:] if n_classes == 2 else expected)
@@ -391,6 +442,13 @@ def test_a_class_missing_from_a_fold_is_improbable_and_the_others_are_not(presen
     if len(present) == 2:
         expected = LogisticRegression().fit(X, labels, sample_weight=weight).predict_proba(X)
         np.testing.assert_allclose(probability[:, present], expected, atol=0.5 / len(X))
+
+
+def test_a_class_missing_from_a_fold_of_several_has_half_a_row_to_the_most_frequent():
+    X, score, weight = linear_data()
+    y = np.eye(4)[np.digitize(score, [-1.0, 1.2])]
+    _, intercept = CrossEntropy().fit(y, weight).fit_linear(X.copy(), y, weight)
+    assert intercept[3] == pytest.approx(intercept[:3].max() - np.log(2 * len(X) + 1))
 
 
 @pytest.mark.parametrize("only", [0.0, 1.0])

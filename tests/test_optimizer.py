@@ -39,10 +39,6 @@ def run(networks, rates, weight_decay=0.1, steps=STEPS):
     return networks
 
 
-def arrays_of(networks, member, name="weights"):
-    return networks.read(name, member)
-
-
 @pytest.mark.parametrize("rates", [[1e-2, 1e-2], [1e-2, 3e-3]], ids=["one rate", "two rates"])
 def test_a_step_is_that_of_adamw(rates):
     networks = make_networks()
@@ -72,8 +68,7 @@ def test_a_member_moves_as_it_would_alone(rates, name):
     together = run(make_networks(), rates)
     for member, (size, seed) in enumerate([(5.0, 3), (12.0, 4)]):
         alone = run(make_networks((size,), (seed,)), [rates[member]])
-        found = arrays_of(together, member, name)
-        for one, other in zip(found, arrays_of(alone, 0, name), strict=True):
+        for one, other in zip(together.read(name, member), alone.read(name, 0), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
 
 

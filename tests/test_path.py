@@ -510,7 +510,7 @@ def test_there_is_a_grid_where_a_linear_model_explains_all():
 @pytest.mark.parametrize("size_penalties", [[1e-3, -1e-3], [[1e-3]], [np.nan], [], 0, -2])
 def test_prices_that_make_no_sense_are_refused(size_penalties):
     X, y = table(NimbleRegressor)
-    with pytest.raises(ValueError, match="size_penalties|sample"):
+    with pytest.raises(ValueError, match="size_penalties"):
         nimble_path(X, y, size_penalties=size_penalties)
 
 

@@ -155,23 +155,6 @@ def test_a_record_takes_15_bytes_an_epoch_and_less_when_long(early_stopping):
     assert len(persistence.pack(model.history_)) < 200 + 15 * len(model.history_)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("fit", [fit_regressor, fit_classifier])
-def test_numpy_predicts_what_torch_does(fit):
-    import torch
-
-    from sknimble._network import Parameters, forward
-
-    model, X = fit()
-    Z = model._table.encode(X)
-    rows = torch.as_tensor(np.column_stack([Z, np.ones(len(Z))]))
-    for network in model._networks:
-        linear, bias, first, hidden, output = (torch.tensor(a)[None] for a in network.arrays())
-        weights = Parameters(linear, (bias,), first, (hidden,), output)
-        raw, _ = forward(weights, rows, None, network.activation)
-        np.testing.assert_allclose(network.raw(Z), raw[0].T.numpy(), rtol=0, atol=1e-12)
-
-
 CHILD = """
     import pickle, sys
 

@@ -28,6 +28,8 @@ def test_counts_are_what_they_are():
     np.testing.assert_array_equal(for_penalty(COUNTS), COUNTS)
     np.testing.assert_array_equal(for_quantiles(1.0 + COUNTS), 1.0 + COUNTS)
     assert moderate(COUNTS) is COUNTS
+    mixed = np.where(COUNTS > 0, 1e-3, 40.5)  # some less than a row, though not all together
+    assert for_quantiles(mixed) is mixed
 
 
 def test_equal_weights_are_none_to_quantiles():
@@ -48,12 +50,14 @@ def test_extreme_weights_become_moderate(unit):
     np.testing.assert_allclose(moderate(unit * WEIGHT), WEIGHT / WEIGHT.max())
 
 
+@pytest.mark.parametrize("largest", [1.0, 1e60, 1e300])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_no_weight_vanishes_in_another_precision(dtype):
-    Z, weight = np.zeros((3, 1), dtype), np.array([0.0, 1e-60, 1.0])
-    found = in_precision_of(Z, weight)
+def test_no_weight_vanishes_or_overflows_in_another_precision(dtype, largest):
+    weight = np.array([0.0, 1e-60, largest])
+    found = in_precision_of(np.zeros((3, 1), dtype), weight)
     assert found.dtype == dtype
-    assert (found > 0).tolist() == [False, True, True]
+    assert np.isfinite(found).all()
+    assert (found > 0).tolist() == (moderate(weight) > 0).tolist() == [False, True, True]
 
 
 def test_one_weight_for_all_rows_stays_one():

@@ -66,6 +66,7 @@ def test_a_rate_that_is_steady_does_not_change():
     steady = [step for step in range(2 * WARM_UP) if schedule.is_steady(step)]
     assert steady == list(range(WARM_UP, 2 * WARM_UP))
     assert all(schedule.rate(step) == schedule.rate(step + 1) for step in steady)
+    assert not make(anneal=False).is_steady(2 * WARM_UP)
 
 
 @given(last=st.integers(10, 3000), watched=st.booleans())
@@ -324,8 +325,18 @@ def test_the_error_of_a_gain_is_that_of_paired_rows():
     assert np.mean(errors) == pytest.approx(np.std(roots), rel=0.15)
 
 
-def test_of_one_row_half_may_be_luck():
-    assert relative_error(np.array([1.0, 0.0]), np.array([0.1, 0.0])) == 0.5
+@pytest.mark.parametrize(
+    "before, after, error",
+    [
+        ([1.0, 1.0, 0.0], [0.9, 0.7, 0.0], 0.05),  # gains of 0.2 on average, give or take 0.1
+        ([1.0, 3.0, 2.0], [0.9, 2.9, 1.9], 0.0),  # the same for all rows
+        ([1.0, 0.0], [0.1, 0.0], 0.5),  # of one row half may be luck
+        ([0.1, 0.1], [9.0, 0.1], 0.5),  # and never more
+        ([0.0, 0.0], [1.0, 1.0], 0.5),
+    ],
+)
+def test_the_error_of_a_gain_is_at_most_a_half(before, after, error):
+    assert relative_error(np.array(before), np.array(after)) == pytest.approx(error, abs=1e-9)
 
 
 def test_improvements_within_tol_are_kept_but_win_no_time():
@@ -383,6 +394,15 @@ def test_begun_later_the_first_candidate_leads_for_as_long():
     schedule.observe(500, np.array([1.0]))
     assert not schedule.change_phase(1490)[0]
     assert schedule.change_phase(1500)[0]
+
+
+def test_begun_later_patience_is_a_share_of_all_steps():
+    schedule = make()
+    schedule.begin_at(10_000)
+    schedule.observe(10_000, np.array([1.0]))
+    schedule.observe(10_010, np.array([0.5]))
+    assert not schedule.change_phase(14_290)[0]
+    assert schedule.change_phase(14_300)[0]  # 4290 without improvement are 0.3 of 14300
 
 
 def test_begun_later_with_nothing_to_watch_the_anneal_is_as_short():

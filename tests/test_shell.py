@@ -103,33 +103,6 @@ def test_decisions_of_one_network_are_its_logits(n_classes):
         np.testing.assert_allclose(softmax(decision, axis=1), softmax(raw, axis=1), rtol=1e-9)
 
 
-def test_probabilities_decisions_and_classes_agree():
-    X, y = table(NimbleClassifier)
-    model = NimbleClassifier(**SHORT).fit(X, np.array(["low", "mid", "high"])[y])
-    P = model.predict_proba(X)
-    np.testing.assert_allclose(P.sum(axis=1), 1.0)
-    np.testing.assert_allclose(model.predict_log_proba(X), np.log(P))
-    np.testing.assert_array_equal(model.predict(X), model.classes_[P.argmax(axis=1)])
-    np.testing.assert_array_equal(P.argmax(axis=1), model.decision_function(X).argmax(axis=1))
-
-
-@every_estimator
-def test_a_fitted_network_contains_every_smaller_one(Estimator):
-    X, y = table(Estimator)
-    network = Estimator(**SHORT).fit(X, y)._networks[0]
-    Z = np.random.default_rng(1).normal(size=(20, 4))
-    k = network.n_hidden // 2
-    rest = [h.copy() for h in network.hidden]
-    for layer in rest:
-        layer[:k, k:-1] = 0.0
-    output = network.output.copy()
-    output[:, k:] = 0.0
-    silenced = type(network)(network.linear, network.first, rest, output, network.activation)
-    np.testing.assert_allclose(
-        network.truncated(k).raw(Z), silenced.raw(Z), rtol=1e-12, atol=1e-12
-    )
-
-
 # ------------------------------------------------------------------ fitted attributes
 @every_estimator
 @pytest.mark.parametrize("n_estimators", [1, 3])
@@ -155,7 +128,7 @@ def test_the_loss_curve_is_the_objective_of_the_record(Estimator):
 
 @pytest.mark.filterwarnings("ignore:max_iter:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", ["dense", "sparse", "held out"])
-def test_units_leave_no_trace_in_the_record(kind):
+def test_units_of_columns_and_target_do_not_matter(kind):
     X, y = waves(400)
     models = [NimbleRegressor(max_iter=3, random_state=0) for _ in range(2)]
     for model, unit in zip(models, (1.0, 3.7), strict=True):
@@ -164,6 +137,8 @@ def test_units_leave_no_trace_in_the_record(kind):
         model.fit(Z, unit * y, **held_out)
     first, second = ([replace(row, seconds=0.0) for row in m.history_] for m in models)
     assert first == second
+    found = models[1].predict(3.7 * X) / 3.7
+    np.testing.assert_allclose(found, models[0].predict(X), rtol=1e-5, atol=1e-7)
 
 
 def test_few_rows_of_very_many_columns_are_fitted(monkeypatch):
@@ -233,12 +208,13 @@ def test_the_fewer_networks_the_larger_they_start(n_estimators, start):
     assert model.fit(X, y).history_[0].size == start
 
 
-@pytest.mark.parametrize("initial_size", [0, 40])
-def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size):
+@pytest.mark.parametrize("initial_size, target_size", [(0, 10), (40, 10), (40, 0)])
+def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size, target_size):
     model = NimbleRegressor(
-        initial_size=initial_size, target_size=10, size_penalty=1.0, early_stopping=False, **ONE
-    )
-    assert model.fit(*waves()).n_hidden_ == 10
+        initial_size=initial_size, target_size=target_size, size_penalty=1.0,
+        early_stopping=False, **ONE,
+    )  # fmt: skip
+    assert model.fit(*waves()).n_hidden_ == target_size
 
 
 @pytest.mark.parametrize("max_size", [0, 3, 9])
@@ -258,8 +234,7 @@ RECIPES = {
 
 
 @pytest.mark.filterwarnings("ignore:max_iter=:sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
-@every_depth
+@pytest.mark.parametrize("n_hidden_layers, recipe", list(enumerate(RECIPES, start=1)))
 def test_from_nothing_a_network_finds_the_neurons_it_needs(n_hidden_layers, recipe):
     X, y = waves(400)
     model = NimbleRegressor(
@@ -285,7 +260,7 @@ def test_on_a_tiny_table_whole_weights_are_repeated_rows_to_the_last_bit(
     order = np.random.default_rng(1).permutation(np.repeat(np.arange(40), weight))
     model = Estimator(
         batch_size=batch_size, early_stopping=early_stopping, n_estimators=n_estimators,
-        max_iter=150, random_state=0,
+        max_iter=50, random_state=0,
     )  # fmt: skip
     weighted = answers(model.fit(X, y, weight), X)
     repeated = answers(model.fit(X[order], y[order]), X)
@@ -301,16 +276,6 @@ def test_a_row_of_weight_zero_is_absent(Estimator, n_rows):
     weighted = answers(model.fit(X, y, weight), X)
     absent = answers(model.fit(X[weight > 0], y[weight > 0], weight[weight > 0]), X)
     np.testing.assert_array_equal(weighted, absent)
-
-
-def test_scales_of_columns_and_target_do_not_matter():
-    # Powers of two, so that not even rounding differs.
-    X, y = waves(200)
-    one = NimbleRegressor(max_iter=100, random_state=0, early_stopping=False).fit(X, y)
-    other = NimbleRegressor(max_iter=100, random_state=0, early_stopping=False)
-    other.fit(X * 2.0**14, y * 2.0**20)
-    assert one.size_weight_ == other.size_weight_
-    np.testing.assert_array_equal(one.predict(X) * 2.0**20, other.predict(X * 2.0**14))
 
 
 # ------------------------------------------------------------------ held-out rows
@@ -520,63 +485,6 @@ def test_fitted_attributes_asked_for_before_fit_say_so(Estimator, name):
 def test_a_parameter_that_makes_no_sense_is_named_with_its_value(Estimator, name, value):
     with pytest.raises(ValueError, match=rf"(?s)'{name}' parameter .*Got {value}"):
         Estimator(**{name: value}).fit(*table(Estimator))
-
-
-@pytest.mark.parametrize("name", ["initial_size", "target_size"])
-def test_a_size_beyond_max_size_is_named_with_both_values(name):
-    with pytest.raises(ValueError, match=f"{name}=700 is larger than max_size=512"):
-        NimbleRegressor(**{name: 700}).fit(*table(NimbleRegressor))
-
-
-@every_estimator
-def test_weights_that_are_all_zero_are_refused(Estimator):
-    X, y = table(Estimator)
-    with pytest.raises(ValueError, match="(?i)sample.weight.*zero"):
-        Estimator().fit(X, y, sample_weight=np.zeros(len(y)))
-    with pytest.raises(ValueError, match="(?i)sample.weight.*zero"):
-        Estimator().fit(X, y, X_val=X, y_val=y, sample_weight_val=np.zeros(len(y)))
-
-
-@every_estimator
-def test_validation_data_without_rows_are_refused(Estimator):
-    X, y = table(Estimator)
-    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
-        Estimator().fit(X, y, X_val=X[:0], y_val=y[:0])
-
-
-def test_one_class_is_not_enough():
-    with pytest.raises(ValueError, match="one class, 3; a classifier needs at least two"):
-        NimbleClassifier().fit(np.zeros((5, 1)), [3] * 5)
-
-
-def test_a_class_whose_rows_all_weigh_nothing_is_no_class():
-    X, y = table(NimbleClassifier)
-    with pytest.raises(ValueError, match="one class, 1"):
-        NimbleClassifier().fit(X, y, sample_weight=(y == 1).astype(float))
-
-
-@pytest.mark.parametrize("fraction", [0.95, 0.99])
-def test_a_validation_fraction_that_leaves_a_class_out_is_named(fraction):
-    X, y = table(NimbleClassifier, 40)
-    model = NimbleClassifier(validation_fraction=fraction, early_stopping=True)
-    with pytest.raises(ValueError, match=f"validation_fraction={fraction} .* a class out"):
-        model.fit(X, y)
-
-
-@every_estimator
-def test_infinite_values_are_refused_with_their_column(Estimator):
-    X, y = table(Estimator)
-    X[7, 2] = -np.inf
-    with pytest.raises(ValueError, match="infinity .*'x2'"):
-        Estimator().fit(X, y)
-
-
-@every_estimator
-def test_another_number_of_columns_is_refused(Estimator):
-    X, y = table(Estimator)
-    model = Estimator(**SHORT).fit(X, y)
-    with pytest.raises(ValueError, match="X has 3 features, but .* is expecting 4 features"):
-        model.predict(X[:, :3])
 
 
 @pytest.mark.parametrize("batch_size", ["auto", 20])

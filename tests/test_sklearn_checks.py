@@ -21,11 +21,12 @@ ESTIMATORS = [NimbleRegressor, NimbleClassifier]
 
 # Few epochs: a variant differs from the defaults in what it does, not in how long it does it.
 VARIANTS = {
-    "one layer": {"n_hidden_layers": 1},
-    "batches": {"batch_size": 8},
-    "early stopping": {"early_stopping": True},
-    "a target size": {"target_size": 5},
-    "tanh": {"activation": "tanh"},
+    "one layer of tanh, in batches": {
+        "n_hidden_layers": 1,
+        "activation": "tanh",
+        "batch_size": 8,
+    },
+    "early stopping and a target size": {"early_stopping": True, "target_size": 5},
     "one plain network": {"n_estimators": 1, "encoding": "none"},
     "warm start": {"warm_start": True},
 }

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import test_training
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
@@ -14,14 +15,7 @@ from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
 from sknimble._predictor import FittedNetwork
-from sknimble._start import (
-    Data,
-    check_memory,
-    encode_target,
-    make_rows,
-    start_linear,
-    start_training,
-)
+from sknimble._start import Data, check_memory, make_rows, start_linear
 
 
 def draw_table(n_rows=60, dtype=np.float64):
@@ -31,21 +25,9 @@ def draw_table(n_rows=60, dtype=np.float64):
     return X, y[:, None]
 
 
-def start(X, y, *, weight=None, held_out=None, validation=None, sizes=(5.0,), max_size=64, **more):
+def start(X, y, **more):
     """Start networks on a squared error with everything ordinary that is not given."""
-    k = len(sizes)
-    weight = np.ones((k, len(y))) if weight is None else weight
-    loss = more.pop("loss", None) or SquaredError().fit(y, np.ones(len(y)))
-    options = {
-        "depth": 2, "seeds": list(range(k)), "device": "cpu", "activation": "silu",
-        "size_penalty": 1e-3, "target_size": None, "learning_rate": 5e-3, "weight_decay": 0.1,
-        "batch_size": len(y), "max_iter": 50, "tol": 1e-3, "patience": 10,
-        "rng": np.random.RandomState(0),
-    }  # fmt: skip
-    return start_training(
-        X, encode_target(loss, y, X.dtype), loss, weight=weight, held_out=held_out,
-        validation=validation, sizes=np.array(sizes), max_size=max_size, **(options | more),
-    )  # fmt: skip
+    return test_training.start((X, y), **{"learning_rate": 5e-3, "max_iter": 50} | more)
 
 
 def targets_of(training, y):
@@ -260,6 +242,8 @@ def test_a_class_that_weighs_next_to_nothing_is_learnt_as_much_more_slowly():
         loss = BinaryCrossEntropy().fit(y, weight[0])
         rates.append(start(X, y, loss=loss, weight=weight).learning_rate[0])
     assert 5e-3 / 10 > rates[0] > 5 * rates[1] > 0
+    judged = start(X, y, loss=loss, weight=weight, held_out=(np.arange(60) % 4 == 0)[None])
+    assert judged.learning_rate.tolist() == [5e-3]  # it ends when this does not pay
 
 
 def test_a_constant_target_leaves_nothing_to_learn():
@@ -307,21 +291,11 @@ def test_an_initial_size_beyond_max_size_is_cut():
     assert start(*draw_table(), sizes=(50.0, 3.0), max_size=10).networks.size.tolist() == [10, 3]
 
 
-def test_networks_that_cannot_fit_in_memory_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"40 networks of max_size=1000000 .* GiB"):
-        check_memory(40, 1_000_000, 1, 20, 1, 4)
-
-
 def test_the_memory_needed_grows_with_depth(monkeypatch):
     monkeypatch.setattr(_start, "MEMORY_LIMIT", 2**20)
     check_memory(1, 500, 1, 20, 1, 4)
     with pytest.raises(ValueError, match="max_size=500"):
         check_memory(1, 500, 3, 20, 1, 4)
-
-
-def test_the_processor_is_always_there():
-    assert _start.find_device("cpu") == "cpu"
-    assert _start.find_device("auto") in {"cpu", "cuda", "mps"}
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense"])

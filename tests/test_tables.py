@@ -24,37 +24,43 @@ quick = settings(max_examples=30, deadline=None)
 
 
 def torture_columns(n=200):
-    """Return a dict of lists: every kind of column, most of them with gaps."""
+    """Return a dict of lists: columns of every kind, most with gaps, under strange names."""
     rng = np.random.default_rng(0)
     gap = rng.random(n) < 0.1
 
     def holes(values):
         return [None if missing else value for missing, value in zip(gap, values, strict=True)]
 
+    number = rng.normal(size=n)
     return {
-        "float": rng.normal(size=n).tolist(),
-        "float with gaps": holes(rng.lognormal(size=n).tolist()),
-        "integer": rng.integers(0, 1000, n).tolist(),
-        "nullable": holes(rng.integers(0, 9, n).tolist()),
-        "boolean": (rng.random(n) < 0.3).tolist(),
-        "boolean with gaps": holes((rng.random(n) < 0.3).tolist()),
-        "constant": [7.5] * n,
-        "nothing": [None] * n,
-        "text": holes(rng.choice(["größe", "名前", "", " ", "None"], n).tolist()),
+        "float": number.tolist(),
+        "größe": holes(rng.lognormal(size=n).tolist()),
+        "名前": rng.integers(0, 1000, n).tolist(),
+        "1": holes(rng.integers(0, 9, n).tolist()),
+        "2.5": (rng.random(n) < 0.3).tolist(),
+        "a b": holes((rng.random(n) < 0.3).tolist()),
+        "-inf": [7.5] * n,
+        "": [None] * n,
+        "text": holes(rng.choice(["größe", "名前", "", " ", "None", "nan"], n).tolist()),
         "digits": rng.choice(["1", "2", "10"], n).tolist(),
-        "many": [f"level {k}" for k in rng.integers(0, 5000, n)],
         "category": holes(rng.choice(["a", "b", "c"], n).tolist()),
+        "ordered": holes(rng.choice(["low", "high"], n).tolist()),
+        "many": [f"level {k}" for k in rng.permutation(n) % 5000],
+        "tiny": (1e-12 * rng.normal(size=n)).tolist(),
+        "vast": (1e12 * rng.standard_cauchy(size=n)).tolist(),
     }
 
 
 def as_pandas(columns):
-    frame = pd.DataFrame(columns, index=[0] * len(columns["float"]))
-    frame["nullable"] = frame["nullable"].astype("Int64")
-    return frame.astype({"boolean with gaps": "boolean", "category": "category"})
+    """Return the table in pandas, with an index that repeats."""
+    frame = pd.DataFrame(columns, index=np.arange(len(columns["float"])) // 100)
+    frame["1"] = frame["1"].astype("Int64")
+    frame["ordered"] = pd.Categorical(frame["ordered"], ["low", "high"], ordered=True)
+    return frame.astype({"a b": "boolean", "category": "category", "名前": "int32"})
 
 
 def as_polars(columns):
-    return pl.DataFrame(columns).with_columns(pl.col("category").cast(pl.Categorical))
+    return pl.DataFrame(columns).with_columns(pl.col("category", "ordered").cast(pl.Categorical))
 
 
 class Encoder(TableEncoder):

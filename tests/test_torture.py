@@ -5,60 +5,28 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_validate
+from test_tables import as_pandas, as_polars, torture_columns
 
 from sknimble import NimbleClassifier, NimbleRegressor
 
-ROWS, LEVELS = 6000, 5000
 QUICK = {"max_iter": 2, "max_size": 16, "early_stopping": False, "random_state": 0}
 ESTIMATORS = [NimbleRegressor, NimbleClassifier]
 both = pytest.mark.parametrize("Estimator", ESTIMATORS)
 
 
-def torture_columns(rng):
-    """Return a dict of lists: columns of every kind, most with gaps, under strange names."""
-    gap = rng.random(ROWS) < 0.1
-
-    def holes(values):
-        return [None if missing else value for missing, value in zip(gap, values)]
-
-    number = rng.normal(size=ROWS)
-    return {
-        "float": number.tolist(),
-        "größe": holes(rng.lognormal(size=ROWS).tolist()),
-        "名前": rng.integers(0, 1000, ROWS).tolist(),
-        "1": holes(rng.integers(0, 9, ROWS).tolist()),
-        "2.5": (rng.random(ROWS) < 0.3).tolist(),
-        "a b": holes((rng.random(ROWS) < 0.3).tolist()),
-        "-inf": [7.5] * ROWS,
-        "": [None] * ROWS,
-        "text": holes(rng.choice(["größe", "名前", "", " ", "None", "nan"], ROWS).tolist()),
-        "digits": rng.choice(["1", "2", "10"], ROWS).tolist(),
-        "category": holes(rng.choice(["a", "b", "c"], ROWS).tolist()),
-        "ordered": holes(rng.choice(["low", "high"], ROWS).tolist()),
-        "many": [f"level {k}" for k in rng.permutation(ROWS) % LEVELS],
-        "tiny": (1e-12 * rng.normal(size=ROWS)).tolist(),
-        "vast": (1e12 * rng.standard_cauchy(size=ROWS)).tolist(),
-    }
-
-
 @pytest.fixture(scope="module")
 def columns():
-    return torture_columns(np.random.default_rng(0))
+    return torture_columns(6000)
 
 
 @pytest.fixture(scope="module")
 def table(columns):
-    """Return the table in pandas, with an index that repeats."""
-    frame = pd.DataFrame(columns, index=[0] * (ROWS // 2) + [1] * (ROWS // 2))
-    frame["1"] = frame["1"].astype("Int64")
-    frame["ordered"] = pd.Categorical(frame["ordered"], ["low", "high"], ordered=True)
-    return frame.astype({"a b": "boolean", "category": "category", "名前": "int32"})
+    return as_pandas(columns)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +48,7 @@ def fitted(table, targets):
 
 @both
 def test_the_torture_table_is_learnt(fitted, table, targets, Estimator):
-    assert table["many"].nunique() == LEVELS
+    assert table["many"].nunique() == 5000
     assert not table.index.is_unique
     model = fitted[Estimator]
     assert model.score(table, targets[Estimator]) > 0.6
@@ -123,8 +91,7 @@ def test_it_is_searched_by_grid(table, targets, Estimator):
 
 @both
 def test_polars_gives_the_same_predictions(fitted, table, columns, targets, Estimator):
-    same = pl.DataFrame(columns).with_columns(pl.col("category", "ordered").cast(pl.Categorical))
-    expected = fitted[Estimator].predict(table)
+    same, expected = as_polars(columns), fitted[Estimator].predict(table)
     np.testing.assert_array_equal(fitted[Estimator].predict(same), expected)
     model = Estimator(**QUICK).fit(same, targets[Estimator])
     np.testing.assert_array_equal(model.predict(same), expected)
