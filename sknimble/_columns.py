@@ -132,7 +132,7 @@ def level_mask(X, categorical_features):
     """Return which columns of X are levels, a bool array of shape (n_features,)."""
     n_features = X.shape[1]
     from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
-    if categorical_features is None or (from_dtype and sparse.issparse(X)):
+    if categorical_features is None:
         return np.zeros(n_features, dtype=bool)
     if from_dtype:
         if not _is_frame(X) and X.dtype != object:

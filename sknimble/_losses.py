@@ -620,7 +620,7 @@ class CrossEntropy(_Probabilities):
         """Fit multinomial logistic regression."""
         coef, intercept = _logistic(X, target.argmax(axis=1), weight, penalty)
         present = np.flatnonzero(target.any(axis=0))
-        if len(present) == target.shape[1] and len(coef) == len(present):
+        if len(present) == target.shape[1]:
             return coef, intercept
         return _for_all_classes(coef, intercept, present, target.shape[1], len(target))
 
@@ -654,11 +654,9 @@ def _for_all_classes(coef, intercept, present, n_classes, n_rows):
     A class without rows gets coefficients 0, and an intercept below the highest by the log-odds
     of n + 1/2 rows to half a row.
     """
-    if len(present) == 1:
-        intercept = np.abs(intercept)  # `_logistic` has made it negative for label 0
-    lowest = intercept.max() - np.log(2 * n_rows + 1)
-    if len(coef) == 1 and len(present) == 2:
+    if len(present) == 2:
         coef, intercept = np.vstack([-coef, coef]) / 2, np.r_[-intercept, intercept] / 2
+    lowest = intercept.max() - np.log(2 * n_rows + 1)
     full, offset = np.zeros((n_classes, coef.shape[1])), np.full(n_classes, lowest)
     full[present], offset[present] = coef, intercept
     return full, offset

@@ -36,12 +36,13 @@ def learn_noise(prediction, excess, weight):
 
 
 def _of_one_output(prediction, excess, weight):
-    """Return the weighted means of prediction and excess in bins of equal weight."""
+    """Return the weighted means of prediction and excess in bins of about equal weight."""
     order = np.argsort(prediction, kind="stable")
     prediction, excess, weight = prediction[order], excess[order], weight[order]
     n_bins = int(np.clip(len(order) // ROWS_PER_BIN, 1, MOST_BINS))
     middle = (np.cumsum(weight) - 0.5 * weight) / weight.sum()
     number = np.minimum(middle * n_bins, n_bins - 1).astype(int)
+    number = number[np.searchsorted(prediction, prediction)]  # equal predictions: one bin
     total = np.bincount(number, weight)
     used = total > 0.0
     at, variance = (

@@ -48,9 +48,12 @@ def test_it_is_never_negative_and_level_beyond_the_rows():
     np.testing.assert_array_equal(found[[0, 3]], found[[1, 2]])
 
 
-def test_a_constant_prediction_has_one_noise():
-    noise = learn_noise(np.ones((100, 1)), np.full((100, 1), 5.0), np.ones(100))
-    np.testing.assert_allclose(noise_at(noise, np.ones((3, 1))), 5.0)
+def test_equal_predictions_have_the_mean_of_all_their_rows():
+    prediction = np.repeat([0.0, 1.0], [500, 300])[:, None]
+    excess = np.arange(800.0)[:, None]
+    noise = learn_noise(prediction, excess, np.ones(800))
+    expected = [[excess[:500].mean()], [excess[500:].mean()]]
+    np.testing.assert_allclose(noise_at(noise, np.array([[0.0], [1.0]])), expected)
 
 
 def test_where_networks_differ_their_variance_is_no_noise(monkeypatch):
