@@ -230,8 +230,10 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
             labels = np.asarray(y)
             if labels.dtype.kind in "mM" and np.isnat(labels).any():
                 raise TypeError("NaT is no label")
-            check_classification_targets(y)
-            kind = type_of_target(y, input_name=name)
+            # scikit-learn would warn of many classes in few rows, which a chunk may well have
+            labels = np.repeat(np.unique(labels), 2) if labels.ndim == 1 else y
+            check_classification_targets(labels)
+            kind = type_of_target(labels, input_name=name)
         except TypeError as error:
             message = f"{name} must hold labels of one type, none missing: {error}"
             raise TypeError(message) from error
@@ -315,8 +317,7 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         if several:
             classes = None
         elif classes is not None:
-            # repeated, because scikit-learn warns if there are as many classes as rows
-            classes = np.unique(self._check_target(np.repeat(np.asarray(classes), 2), "classes"))
+            classes = np.unique(self._check_target(np.asarray(classes), "classes"))
             if begun and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes={classes} are not those of the first call")
         elif not begun:

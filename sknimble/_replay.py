@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.preprocessing import StandardScaler
 
 from ._late import LateMatrix
 
@@ -50,6 +51,9 @@ class EarlierRows:
         constant's loss; of the call before, if the last one is suspected.
     suspected : bool, default=False
         Whether the last call's rows cost so much that the data may have changed.
+    anew : bool, default=False
+        Whether in the last call they had changed for sure, and inputs had not: what the networks
+        know is wrong there, not only elsewhere, and training begins anew.
     """
 
     Z: np.ndarray
@@ -59,6 +63,7 @@ class EarlierRows:
     effort: int = FIRST_EFFORT
     cost: float = np.inf
     suspected: bool = False
+    anew: bool = False
 
     @property
     def rows(self):
@@ -119,7 +124,7 @@ def replay(chunk, progress, losses_of, classes):
     rng = np.random.default_rng(step)  # independent of the seeds of the networks
     own = target.copy()  # it may be the caller's array
     rows = seen = EarlierRows(Z, own, weight, rng.random(n))
-    effort, cost, suspected = FIRST_EFFORT, np.inf, False
+    effort, cost, suspected, anew = FIRST_EFFORT, np.inf, False, False
     earlier = progress.earlier if progress else None
     if earlier and late and n >= FULL_ROWS:  # learned alone
         seen, cost = seen.joined(earlier), earlier.cost
@@ -134,6 +139,7 @@ def replay(chunk, progress, losses_of, classes):
             suspected = far_above(losses[known], weight[known], expected)
         if suspected and earlier.suspected:
             suspected = False  # but certain: earlier rows are forgotten
+            anew = are_alike(Z, earlier.Z)
         else:  # a single such chunk may have new inputs only, and earlier rows are kept
             n_again = min(REPLAYED_ROWS * n, FULL_ROWS - n if late else np.inf)
             again = replace(earlier, key=rng.random(len(earlier.key))).smallest(n_again)
@@ -147,7 +153,15 @@ def replay(chunk, progress, losses_of, classes):
         seen = replace(seen, key=rng.random(len(seen.key))).smallest(LASTING_ROWS)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
-    return rows.rows, n_passes, replace(kept, effort=effort, cost=cost, suspected=suspected)
+    kept = replace(kept, effort=effort, cost=cost, suspected=suspected, anew=anew)
+    return rows.rows, n_passes, kept
+
+
+def are_alike(Z, known):
+    """Tell whether every column's mean in new rows is about a spread or less from earlier ones."""
+    column = StandardScaler(with_mean=False).fit(known)
+    away = np.abs(np.ravel(Z.mean(axis=0)) - column.mean_) / column.scale_
+    return bool((away < 1.0 + 3.0 / np.sqrt(Z.shape[0])).all())  # few rows are far by chance
 
 
 def far_above(losses, weight, earlier):

@@ -209,6 +209,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )
         one_class = self._loss.calibrated and self._is_flat()  # per row, not several labels
         rows, n_passes, earlier = replay(chunk, progress, self._losses_of, one_class)
+        if earlier and earlier.anew:
+            anew, after_fit = True, False
+            self._loss = self._loss_anew(*rows[1:])
         training = self._start(
             *rows, None, anew=anew, epoch=0 if begin else self.n_iter_, whole=False,
             max_iter=n_passes, anneal=False, caution=CAUTION if after_fit else 1.0,
@@ -217,6 +220,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._run(training, X, y, metadata, begin=begin)
         self._progress = replace(self._progress, earlier=earlier, after_fit=after_fit)
         return self
+
+    def _loss_anew(self, target, weight):
+        """Return a loss in the units of a chunk; predictions may reach as far as before."""
+        loss = self._make_loss(target).fit(target, weight)
+        if loss.calibrated:
+            return loss
+        ends = np.repeat([[-np.inf], [np.inf]], loss.n_outputs_, axis=1)
+        return loss.widen(self._loss.decode(ends)[:, : target.shape[1]])
 
     def _losses_of(self, Z, target):
         """Return the networks' mean loss on each encoded row, as a share of a constant's loss."""

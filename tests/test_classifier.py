@@ -246,6 +246,8 @@ def test_many_classes_of_pieces_are_nothing_to_warn_of():
     X, y = draw_classes(300, 30)
     model = NimbleClassifier(**QUICK).partial_fit(X, y, classes=np.arange(30))
     assert len(model.partial_fit(X, y, classes=range(30)).classes_) == 30
+    _, one_of_each = np.unique(y, return_index=True)
+    model.partial_fit(X[one_of_each], y[one_of_each])
 
 
 @short

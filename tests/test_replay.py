@@ -548,3 +548,28 @@ def test_two_outputs_of_which_one_has_had_one_value_so_far():
     model.partial_fit(X, np.column_stack([5.0 * X[:, 0], 1e3 * X[:, 1]]))
     assert (model._loss.location_[0], model._loss.scale_[0]) == (location[0], scale[0])
     assert 500.0 < model._loss.scale_[1] < 2000.0
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "poisson"])
+def test_if_all_of_y_has_moved_training_begins_anew(loss):
+    rng = np.random.RandomState(0)
+    X = rng.randn(1200, 3)
+    y = np.exp(X[:, 0] / 3.0)
+    y[800:] += 30.0
+    model = NimbleRegressor(loss=loss, n_estimators=1, random_state=0)
+    for rows in np.split(np.arange(1200), 12):
+        model.partial_fit(X[rows], y[rows])
+    assert model.score(X[800:], y[800:]) > 0.9
+    assert model._loss.decode(np.array([[-np.inf]])) < 1.0  # predictions still reach as far
+
+
+def test_training_does_not_begin_anew_if_only_inputs_are_new():
+    rng = np.random.default_rng(0)
+    x = np.r_[rng.uniform(-2, 2, 60), np.sort(rng.uniform(-2, 2, 1500))]
+    y = 10.0 * (x > 0)
+    model, anew = NimbleRegressor(n_estimators=1, random_state=0), []
+    for rows in np.split(np.arange(1560), 26):
+        model.partial_fit(x[rows, None], y[rows])
+        anew.append(earlier(model).anew)
+    assert not any(anew)
+    assert len(earlier(model).key) < 1000  # though earlier rows were forgotten
