@@ -1,6 +1,7 @@
 """Estimators that choose the price of a neuron by cross-validation along a path of prices."""
 
 from abc import ABCMeta, abstractmethod
+from functools import wraps
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context, clone
@@ -24,6 +25,17 @@ def _of_final(name, doc):
         return getattr(self.estimator_, name)
 
     return property(read, doc=doc)
+
+
+def _by_final(method):
+    """Return a method that calls the final estimator's, and is documented by it."""
+
+    @wraps(method)
+    def call(self, *args, **kwargs):
+        check_is_fitted(self)
+        return getattr(self.estimator_, method.__name__)(*args, **kwargs)
+
+    return call
 
 
 class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
@@ -117,11 +129,11 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
     n_parameters_ = _of_final("n_parameters_", "Weights and biases of the final estimator.")
     n_iter_ = _of_final("n_iter_", "Epochs of the final fit.")
     history_ = _of_final("history_", "Record of the final fit.")
+    loss_curve_ = _of_final("loss_curve_", "Objective in every epoch of the final fit.")
 
     def __sklearn_tags__(self):
         tags, inner = super().__sklearn_tags__(), get_tags(self._prototype())
         tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
-        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         return tags
 
 
@@ -165,8 +177,10 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
         Scores on the rows that each fold leaves out; higher is better.
     size_path_ : ndarray of shape (n_penalties, n_folds)
         Size weights N, summed over the networks of a fold and price.
-    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
+    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, loss_curve_
         Those of ``estimator_``.
+    n_features_in_, feature_names_in_
+        Number and names of the columns seen in `fit`.
 
     See Also
     --------
@@ -189,10 +203,7 @@ class NimbleRegressorCV(RegressorMixin, _NimbleCV):
     }
     _kind = NimbleRegressor
 
-    def score(self, X, y, sample_weight=None):
-        """Return the score of the final estimator, as `NimbleRegressor.score` does."""
-        check_is_fitted(self)
-        return self.estimator_.score(X, y, sample_weight=sample_weight)
+    score = _by_final(NimbleRegressor.score)
 
 
 class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
@@ -236,8 +247,10 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
         Scores on the rows that each fold leaves out; higher is better.
     size_path_ : ndarray of shape (n_penalties, n_folds)
         Size weights N, summed over the networks of a fold and price.
-    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, n_features_in_, feature_names_in_
+    size_weight_, n_hidden_, n_parameters_, n_iter_, history_, loss_curve_
         Those of ``estimator_``.
+    n_features_in_, feature_names_in_
+        Number and names of the columns seen in `fit`.
 
     See Also
     --------
@@ -262,20 +275,14 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
 
     classes_ = _of_final("classes_", "Class labels of the final estimator.")
 
-    def predict_proba(self, X):
-        """Predict class probabilities, as `NimbleClassifier.predict_proba` does."""
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()  # the mixin has reset those of the estimator
+        tags.classifier_tags.multi_label = True
+        return tags
 
-    def predict_log_proba(self, X):
-        """Return the logarithm of `predict_proba`."""
-        check_is_fitted(self)
-        return self.estimator_.predict_log_proba(X)
-
-    def decision_function(self, X):
-        """Return logits, as `NimbleClassifier.decision_function` does."""
-        check_is_fitted(self)
-        return self.estimator_.decision_function(X)
+    predict_proba = _by_final(NimbleClassifier.predict_proba)
+    predict_log_proba = _by_final(NimbleClassifier.predict_log_proba)
+    decision_function = _by_final(NimbleClassifier.decision_function)
 
 
 def choose(scores, selection):

@@ -103,7 +103,8 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
     random_state : int, RandomState instance or None, default=None
         Seed or generator of initial weights, held-out rows and the order of rows.
     verbose : int, default=0
-        1 writes a line per epoch, 2 one line that is overwritten.
+        1 writes a line per epoch, with the N of the first four networks; 2 one line that is
+        overwritten.
 
     Attributes
     ----------
@@ -371,7 +372,16 @@ class NimbleClassifier(ClassifierMixin, NimbleBase):
         return self._loss.decode(logits)
 
     def predict_log_proba(self, X):
-        """Return the logarithm of `predict_proba`, finite even where that rounds to 0."""
+        """Return the logarithm of `predict_proba`, finite even where that rounds to 0.
+
+        Parameters
+        ----------
+        X : DataFrame, array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples, n_labels)
+        """
         logits = self._logits_of_all(X)
         return logits if self._loss.link == "softmax" else log_expit(logits)
 

@@ -68,7 +68,7 @@ def held_out_masks(n_rows, strata, n_estimators, validation_fraction, seed):
     Raises
     ------
     ValueError
-        If the fraction leaves no row, or not every class, on one side.
+        If the fraction leaves no row on one side, or a class without a row to learn from.
     """
     pooled = _pool_rare(strata, validation_fraction)
     n_folds = max(2, min(round(1.0 / validation_fraction), n_rows))

@@ -11,7 +11,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing, check_array, indexable
+from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils._param_validation import (
     Interval,
     InvalidParameterError,
@@ -117,12 +117,12 @@ def nimble_path(
       about as much, and would take a fifth of the time.
     """
     model = clone(NimbleRegressor() if estimator is None else estimator)
-    n_networks = model.n_estimators
-    model.set_params(n_estimators=path_estimators)
     try:
         model._validate_params()
     except InvalidParameterError as error:  # else taken for one of `nimble_path`
         raise ValueError(str(error)) from None
+    n_networks = model.n_estimators
+    model.set_params(n_estimators=path_estimators)
     model._check_sizes()
     scorer = check_scoring(model, scoring=scoring)
     rows = model._check_data(X, y, sample_weight, reset=True)
@@ -166,12 +166,11 @@ def check_penalties(size_penalties, folds):
     if isinstance(n_penalties, Integral) and n_penalties > 0:
         highest = folds.highest_penalty()
         return np.geomspace(highest, LOWEST_PENALTY * highest, n_penalties)
-    penalties = None
-    if np.size(size_penalties) and np.ndim(size_penalties):
-        penalties = check_array(
-            size_penalties, ensure_2d=False, dtype=float, input_name="size_penalties"
-        )
-    if penalties is None or penalties.ndim != 1 or penalties.min() < 0:
+    try:
+        penalties = np.asarray(size_penalties, dtype=float)
+    except (TypeError, ValueError):
+        penalties = np.empty(0)
+    if penalties.ndim != 1 or not penalties.size or not (penalties >= 0).all():
         raise ValueError(
             f"size_penalties={size_penalties!r} must be an int, 1 or more, or a list of numbers, "
             "0 or more"

@@ -103,7 +103,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     random_state : int, RandomState instance or None, default=None
         Seed or generator of initial weights, held-out rows and the order of rows.
     verbose : int, default=0
-        1 writes a line per epoch, 2 one line that is overwritten.
+        1 writes a line per epoch, with the N of the first four networks; 2 one line that is
+        overwritten.
 
     Attributes
     ----------

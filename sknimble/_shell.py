@@ -333,10 +333,14 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             return None
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be given together")
-        X_val, y_val, weight = self._check_data(X_val, y_val, sample_weight_val, name="y_val")
-        target = self._apply_target(y_val, "y_val")
-        Z = encode_early_or_late(self._table, X_val)
-        return Z, target, in_precision_of(Z, self._reweight(y_val, weight))
+        try:
+            X_val, y_val, weight = self._check_data(X_val, y_val, sample_weight_val, name="y_val")
+            target = self._apply_target(y_val, "y_val")
+            Z, weight = encode_early_or_late(self._table, X_val), self._reweight(y_val, weight)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"in X_val, y_val or sample_weight_val: {error}") from error
+        return Z, target, in_precision_of(Z, weight)
 
     def _start(
         self, Z, target, weight, validation, *, anew, epoch, whole, max_iter, anneal, caution=1.0
@@ -608,10 +612,11 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
         Notes
         -----
-        With one or two hidden layers each neuron is added to what those before it made, so all
-        sizes together take the matrix products of one prediction. But with two layers the
-        activations of the second are computed anew for every size: for 400 neurons this takes
-        sixty times as long as a prediction. With three, the last layer is computed anew too.
+        PyTorch is needed, as for `fit`. With one or two hidden layers each neuron is added to what
+        those before it made, so all sizes together take the matrix products of one prediction.
+        But with two layers the activations of the second are computed anew for every size: for
+        400 neurons this takes sixty times as long as a prediction. With three, the last layer is
+        computed anew too.
         """
         check_is_fitted(self)
         X, y, weight = self._check_data(X, y, sample_weight)
@@ -734,6 +739,7 @@ def check_outputs(y, shape, name):
 def _report(records, last, *, in_place):
     """Write a line about an epoch to the standard output, or overwrite the last line."""
     sizes = " ".join(f"{record.size:.1f}" for record in records[:4])
+    sizes += " ..." if len(records) > 4 else ""
     mean = np.mean([[r.data_loss, r.validation_loss] for r in records], axis=0)
     line = (
         f"epoch {records[0].epoch:4d} of at most {last}  size {sizes}  loss {mean[0]:.4f}  "

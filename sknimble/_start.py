@@ -183,7 +183,8 @@ def find_device(name):
 
 def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
     """Raise if K networks of the largest size would not fit in memory."""
-    per_network = max_size * (n_inputs + n_outputs + (depth - 1) * (max_size + 1))
+    per_neuron = n_inputs + n_outputs + (depth - 1) * (max_size + 1)
+    per_network = n_inputs * n_outputs + max_size * per_neuron
     need = len(GrowableNetworks.BUFFERS) * n_networks * per_network * itemsize
     if need > MEMORY_LIMIT:
         raise ValueError(

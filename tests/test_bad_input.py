@@ -271,7 +271,7 @@ CASES = {
     "all weights are zero": (lambda: regress(sample_weight=0 * y), "(?i)weights.*zero"),
     "all weights of y_val are zero": (
         lambda: regress(X_val=X, y_val=y, sample_weight_val=0 * y),
-        "(?i)sample.weight.*zero",
+        "sample_weight_val: .*zero",
     ),
     "weights in a matrix": (lambda: regress(sample_weight=X), "(?i)sample.weights must be 1D"),
     "a weight without its class": (
@@ -338,9 +338,14 @@ CASES = {
     "sample_weight_val alone": (lambda: regress(sample_weight_val=y), "without X_val"),
     "X_val of other columns": (
         lambda: regress(X_val=X[:, :2], y_val=y),
-        "2 features.*expecting 3",
+        "in X_val.*2 features.*expecting 3",
     ),
-    "X_val has no rows": (lambda: regress(X_val=X[:0], y_val=y[:0]), r"0 sample\(s\)"),
+    "X_val has no rows": (lambda: regress(X_val=X[:0], y_val=y[:0]), r"in X_val.*0 sample\(s\)"),
+    "X_val is infinite": (lambda: regress(X_val=with_one(np.inf), y_val=y), "in X_val.*infinity"),
+    "y_val is shorter than X_val": (
+        lambda: regress(X_val=X, y_val=y[:9]),
+        r"in X_val, y_val.*\[40, 9\]",
+    ),
     "y_val of another shape": (
         lambda: regress(X_val=X, y_val=X),
         "y_val must have the columns of y",
@@ -367,6 +372,10 @@ CASES = {
     "a path of no networks": (
         lambda: nimble_path(X, y, path_estimators=0),
         "'path_estimators' parameter of nimble_path .*Got 0",
+    ),
+    "a path of estimators of no networks": (
+        lambda: nimble_path(X, y, estimator=NimbleRegressor(n_estimators=0, initial_size=8)),
+        "'n_estimators' parameter of NimbleRegressor .*Got 0",
     ),
     "a path of no prices": (
         lambda: nimble_path(X, y, size_penalties=[]),

@@ -161,6 +161,8 @@ def test_it_is_what_its_estimator_is(Estimator, CV):
     tags, inner = CV().__sklearn_tags__(), Estimator().__sklearn_tags__()
     assert tags.input_tags == inner.input_tags
     assert tags.target_tags == inner.target_tags
+    assert tags.classifier_tags == inner.classifier_tags
+    assert tags.regressor_tags == inner.regressor_tags
 
 
 @every_cv

@@ -298,6 +298,13 @@ def test_the_memory_needed_grows_with_depth(monkeypatch):
         check_memory(1, 500, 3, 20, 1, 4)
 
 
+def test_the_memory_needed_includes_the_linear_path(monkeypatch):
+    monkeypatch.setattr(_start, "MEMORY_LIMIT", 2**20)
+    check_memory(1, 1, 1, 100, 500, 4)
+    with pytest.raises(ValueError, match="1000 encoded inputs"):
+        check_memory(1, 1, 1, 1001, 500, 4)
+
+
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_a_wide_table_starts_at_a_linear_model_that_predicts(kind):
     # One column in a thousand matters; an ordinary ridge regression learns the others by heart.
