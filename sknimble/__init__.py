@@ -3,6 +3,8 @@
 Names are loaded on first use: importing the package alone loads neither torch nor scikit-learn.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -48,3 +50,15 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *__all__})
+
+
+def _use_one_thread():
+    """Let torch, if it is there, use one thread."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+# A forked process inherits the locks of torch's thread pool but not its threads, and would wait
+# for them for ever. Whoever has started these threads: the guard is there before the first fit.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_use_one_thread)

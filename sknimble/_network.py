@@ -15,7 +15,6 @@ The functions have no state; `GrowableNetworks` owns the memory.
 
 import math
 import operator
-import os
 from copy import copy
 from typing import NamedTuple
 
@@ -27,11 +26,6 @@ from ._predictor import GELU_SLOPE
 from ._size import BLOCK, gate, window_end
 
 UNIT = 4  # the capacity is a multiple of this
-
-# A forked process inherits the locks of torch's thread pool but not its threads, and would wait
-# for them for ever.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class Parameters(NamedTuple):

@@ -5,6 +5,9 @@ training is by far the largest part of a small model, so it is stored packed.
 """
 
 import zlib
+from numbers import Real
+
+import numpy as np
 
 from ._history import pack, unpack
 from ._version import __version__
@@ -12,6 +15,7 @@ from ._version import __version__
 # To be increased when versions before and after a change cannot read each other's files, also when
 # a class that is stored moves to another module or changes its attributes.
 LAYOUT = 8
+_LEARNT = "_networks", "_sizes", "_table", "_loss", "_noise", "_sharpness", "classes_", "history_"
 
 
 def seal(state):
@@ -28,8 +32,7 @@ def seal(state):
     sealed = {**state, "_seal": {"layout": LAYOUT, "version": __version__}}
     if "history_" in state:
         sealed["history_"] = pack(state["history_"])
-    if "_networks" in state:
-        sealed["_seal"]["checksum"] = _checksum(state["_networks"])
+    sealed["_seal"]["checksum"] = _checksum_of_learnt(sealed)
     return sealed
 
 
@@ -57,8 +60,8 @@ def unseal(state, name):
     state = dict(state)
     mark = state.pop("_seal")
     _check_layout(mark.get("layout"), mark.get("version"), name)
-    if mark.get("checksum", 0) != _checksum(state.get("_networks", [])):
-        raise ValueError(f"this {name} is damaged: its weights are not those that were saved")
+    if mark.get("checksum") != _checksum_of_learnt(state):
+        raise ValueError(f"this {name} is damaged: it does not hold the numbers that were saved")
     if "history_" in state:
         state["history_"] = unpack(state["history_"])
     return state
@@ -88,10 +91,23 @@ def reduced(model):
     return begin_to_load, (type(model), LAYOUT, __version__), model.__getstate__()
 
 
-def _checksum(networks):
-    """Return a checksum of all weights."""
-    total = 0
-    for network in networks:
-        for array in network.arrays():
-            total = zlib.crc32(array.tobytes(), total)
-    return total
+def _checksum_of_learnt(state):
+    """Return a checksum of what predictions depend on, and of the record."""
+    return _checksum([state.get(name) for name in _LEARNT])
+
+
+def _checksum(value, total=0):
+    """Return a checksum of arrays, strings and numbers in lists, dicts and objects."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return zlib.crc32(value.tobytes(), total)
+    if hasattr(value, "__dict__") and not isinstance(value, type):
+        value = vars(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple | np.ndarray):
+        for one in value:
+            total = _checksum(one, total)
+        return total
+    if isinstance(value, Real | np.bool_):
+        value = float(value)  # formats differ in types of numbers
+    return zlib.crc32(value if isinstance(value, bytes) else repr(value).encode(), total)

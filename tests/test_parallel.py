@@ -87,10 +87,10 @@ FORKED = """
         n_estimators=1, encoding="none",
     )
     torch.set_num_threads(2)
-    model.fit(X, y)
+    {first}
     torch.mm(torch.ones(1000, 1000), torch.ones(1000, 1000))  # starts the threads for certain
     with joblib.parallel_config("multiprocessing", n_jobs=2):
-        search = GridSearchCV(model, {"size_penalty": [1e-4, 1e-2]}, cv=2).fit(X, y)
+        search = GridSearchCV(model, dict(size_penalty=[1e-4, 1e-2]), cv=2).fit(X, y)
         threads = joblib.Parallel()(joblib.delayed(torch.get_num_threads)() for _ in range(2))
     assert threads == [1, 1]
     assert torch.get_num_threads() == 2
@@ -99,10 +99,12 @@ FORKED = """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the other systems do not fork")
-def test_a_forked_search_after_a_fit_does_not_hang():
-    # Without the guard in `_network` the workers wait for threads that were not forked.
+@pytest.mark.parametrize("first", ["model.fit(X, y)", ""], ids=["fitted", "not fitted"])
+def test_a_forked_search_after_torch_was_used_does_not_hang(first):
+    # Without the guard in `__init__` the workers wait for threads that were not forked.
+    code = textwrap.dedent(FORKED).format(first=first)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(FORKED)],
+        [sys.executable, "-W", "ignore", "-c", code],
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

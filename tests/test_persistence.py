@@ -257,13 +257,24 @@ def test_what_sknimble_has_not_saved_is_refused(state):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_damaged_weight_is_noticed():
-    model, _ = fit_classifier()
+@pytest.mark.parametrize("part", ["weights", "scales", "level", "units of y", "noise", "record"])
+def test_what_is_damaged_is_noticed(part):
+    X, y = make_friedman1(150, 6, random_state=0)
+    X = pd.DataFrame(X).assign(kind=np.where(y > 14, "a level", "another"))
+    X.columns = X.columns.astype(str)
+    model = NimbleRegressor(max_iter=15, random_state=0).fit(X, y)
     data = bytearray(pickle.dumps(model))
-    weights = model._networks[0].first.tobytes()
-    at = bytes(data).index(weights)
+    wanted = {
+        "weights": model._networks[0].first.tobytes(),
+        "scales": model._table.numbers_.scale.tobytes(),
+        "level": b"a level",
+        "units of y": model._loss.scale_.tobytes(),
+        "noise": model._noise[0][1].tobytes(),
+        "record": model.__getstate__()["history_"],
+    }
+    at = bytes(data).index(wanted[part])
     data[at + 2] ^= 1
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="NimbleRegressor is damaged"):
         pickle.loads(bytes(data))
 
 
