@@ -6,6 +6,7 @@ A column is either *numbers* or *levels*, by its dtype or, if that is object, by
 import datetime
 import numbers
 import re
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -20,6 +21,9 @@ _LEVELS = re.compile(
 _TIMES = re.compile(r"(date|time|period|duration)")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
+# Levels are numbers by mistake, it seems, if in the first rows there are more than so many, of
+# which at least this share are numbers.
+MOST_LOOKED_AT, MANY_LEVELS, MOST_NUMBERS = 1000, 20, 0.9
 NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
 
@@ -204,7 +208,40 @@ def _is_level(column, name):
             f"Column {name!r} has dtype {column.dtype}, expected numbers, booleans, strings or "
             "categories."
         )
-    return dtype not in ("object", "null") or not _hold_numbers(_values(column), name)
+    if "categor" in dtype or "enum" in dtype or "dictionary" in dtype or "interval" in dtype:
+        return True
+    values = _values(column)
+    if dtype in ("object", "null") and _hold_numbers(values, name):
+        return False
+    _warn_of_numbers(values, name)
+    return True
+
+
+def _warn_of_numbers(values, name):
+    """Warn if nearly all of many different values that become levels are numbers as text."""
+    distinct = {value for value in values[:MOST_LOOKED_AT] if not is_missing(value)}
+    numbers = {value for value in distinct if _is_number(value)}
+    if len(distinct) > MANY_LEVELS and len(numbers) >= MOST_NUMBERS * len(distinct):
+        odd = next(iter(distinct - numbers), None)
+        rest = "" if odd is None else f"; the others, such as '{odd}', may mark missing values"
+        warnings.warn(
+            f"Column {name!r} is taken as categories, but {len(numbers)} of {len(distinct)} "
+            f"different values in its first rows are numbers{rest}. pandas.to_numeric(column, "
+            "errors='coerce') makes numbers of it; if it holds codes, name it in "
+            "categorical_features",
+            stacklevel=2,
+        )
+
+
+def _is_number(value):
+    """Tell whether a value is a number, or a text that is one."""
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return False
+        return True
+    return isinstance(value, NUMBER_TYPES)
 
 
 def _hold_numbers(values, name):

@@ -52,7 +52,10 @@ class SizeHistoryDisplay:
         -------
         SizeHistoryDisplay
         """
-        message = "%(name)s has no history_: pass a fitted NimbleRegressor or NimbleClassifier"
+        message = (
+            "%(name)s has no history_: pass a fitted NimbleRegressor or NimbleClassifier, of a "
+            "pipeline its last step"
+        )
         check_is_fitted(fitted, "history_", msg=message)
         return cls(fitted.history_).plot(ax=ax)
 

@@ -88,18 +88,18 @@ def _plain(value):
     """Return a level as a string or a number: the same one for all levels that are equal."""
     if is_missing(value):
         return None
-    if isinstance(value, str):
-        return str.__str__(value)  # the plain string of an Enum of strings
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, NUMBER_TYPES):
-        return float(value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, datetime.datetime):
-        return str(value.astimezone(datetime.UTC) if value.tzinfo else value)
-    if isinstance(value, datetime.date):
-        return str(datetime.datetime.combine(value, datetime.time()))
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        value = value.astype(f"{value.dtype.kind}8[us]").item()
+    try:
+        if isinstance(value, numbers.Integral):
+            return int(value)
+        if isinstance(value, NUMBER_TYPES):
+            return float(value)
+        if isinstance(value, datetime.datetime) and value.tzinfo:
+            value = value.astimezone(datetime.UTC)
+    except OverflowError:  # a fraction too large, or a time next to year 1 or 9999
+        pass
     if type(value).__name__ == "Interval" and isinstance(value.left, numbers.Real):
         value = type(value)(float(value.left), float(value.right), value.closed)
-    return str(value)
+    text = str.__str__(value) if isinstance(value, str) else str(value)  # not the name of an Enum
+    return text.removesuffix(" 00:00:00")  # midnight: pandas writes it, or leaves it out

@@ -168,9 +168,10 @@ def check_penalties(size_penalties, folds):
         return np.geomspace(highest, LOWEST_PENALTY * highest, n_penalties)
     try:
         penalties = np.asarray(size_penalties, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         penalties = np.empty(0)
-    if penalties.ndim != 1 or not penalties.size or not (penalties >= 0).all():
+    in_range = np.isfinite(penalties) & (penalties >= 0)
+    if penalties.ndim != 1 or not penalties.size or not in_range.all():
         raise ValueError(
             f"size_penalties={size_penalties!r} must be an int, 1 or more, or a list of numbers, "
             "0 or more"

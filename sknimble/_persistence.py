@@ -5,7 +5,7 @@ training is by far the largest part of a small model, so it is stored packed.
 """
 
 import zlib
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -15,7 +15,11 @@ from ._version import __version__
 # To be increased when versions before and after a change cannot read each other's files, also when
 # a class that is stored moves to another module or changes its attributes.
 LAYOUT = 8
-_LEARNT = "_networks", "_sizes", "_table", "_loss", "_noise", "_sharpness", "classes_", "history_"
+# Attributes that a checksum covers.
+_LEARNT = (
+    "_networks", "_sizes", "_table", "_loss", "_noise", "_sharpness", "_shape", "classes_",
+    "history_",
+)  # fmt: skip
 
 
 def seal(state):
@@ -70,8 +74,8 @@ def unseal(state, name):
 def begin_to_load(kind, layout, version):
     """Return an empty object of a class, or raise if its file has another layout.
 
-    A pickle calls this before it looks for any class that it stores, which may have moved. So this
-    function must stay where it is.
+    A pickle calls this before it looks for the classes of what the object holds, which may have
+    moved. So this function must stay where it is.
     """
     _check_layout(layout, version, kind.__name__)
     return kind.__new__(kind)
@@ -99,15 +103,17 @@ def _checksum_of_learnt(state):
 def _checksum(value, total=0):
     """Return a checksum of arrays, strings and numbers in lists, dicts and objects."""
     if isinstance(value, np.ndarray) and value.dtype != object:
-        return zlib.crc32(value.tobytes(), total)
-    if hasattr(value, "__dict__") and not isinstance(value, type):
-        value = vars(value)
+        native = value.astype(value.dtype.newbyteorder("="), copy=False)  # as it is loaded
+        return zlib.crc32(native.tobytes(), total)
+    if type(value).__module__.partition(".")[0] in ("sknimble", "sklearn"):
+        given = "categorical_features", "quantile"  # by the user: some types change in a file
+        value = {name: part for name, part in vars(value).items() if name not in given}
     if isinstance(value, dict):
-        value = list(value.values())
+        value = list(value.items())
     if isinstance(value, list | tuple | np.ndarray):
         for one in value:
             total = _checksum(one, total)
         return total
-    if isinstance(value, Real | np.bool_):
-        value = float(value)  # formats differ in types of numbers
+    if isinstance(value, Real | np.bool_):  # formats differ in types of numbers
+        value = int(value) if isinstance(value, Integral | np.bool_) else float(value)
     return zlib.crc32(value if isinstance(value, bytes) else repr(value).encode(), total)

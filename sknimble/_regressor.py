@@ -251,6 +251,10 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
     def _learn_target(self, y, classes=None):
         """Return y as columns."""
+        if np.ndim(self.quantile) and self.loss != "quantile":
+            raise ValueError(
+                f"quantile={self.quantile!r} needs loss='quantile', got loss={self.loss!r}"
+            )
         self._shape = y.shape[1:]
         return self._apply_target(y)
 
@@ -375,6 +379,12 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
                 "return_std=True needs n_estimators=2 or more, this has 1, or rows held out, "
                 "which tell `fit` the noise of y, but not of quantiles, nor for `resized` copies"
             )
+        if self._noise is None:
+            warnings.warn(
+                "the noise of y is not known, because no rows were held out, quantiles are "
+                "predicted, or this is a resized copy: std is only how far the networks are apart",
+                stacklevel=2,
+            )
         both = self._predict(X, self._decoded_mean_and_variance)
         y, variance = both[..., 0], both[..., 1]
         if self._noise is not None:
@@ -431,7 +441,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 def _holds_times(y):
     """Tell whether a target, whatever its form, holds dates, times or durations."""
     if hasattr(y, "dtypes") and hasattr(y, "columns"):  # the dtypes may have none in common
-        return any(_holds_times(y[name]) for name in set(y.columns))
+        names = range(y.shape[1]) if hasattr(y, "iloc") else y.columns
+        return any(_holds_times(y.iloc[:, j] if hasattr(y, "iloc") else y[j]) for j in names)
     try:
         array = np.asarray(y)
     except ValueError:  # rows of different length: `check_array` will raise for that

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.sparsefuncs import min_max_axis
 
 from ._late import LateMatrix
 
@@ -27,6 +28,7 @@ KEPT_CELLS = 2**22  # numbers in the sample of earlier rows, their targets inclu
 FIRST_EFFORT = 8  # rows times passes per new row, for the first chunk
 EFFORTS = 16, 256  # ... for later chunks, fewest and most
 MOST_SURPRISE = 0.1  # excess loss of new rows from which passes are halved, see `next_effort`
+SLACK = 1e-6  # of a mean of encoded numbers, for rounding
 # Drift is suspected if new rows cost more than the factor times the last chunk's, plus the offset.
 DRIFT_FACTOR, DRIFT_OFFSET = 4.0, 0.05
 
@@ -51,8 +53,10 @@ class EarlierRows:
         constant's loss; of the call before, if the last one is suspected.
     suspected : bool, default=False
         Whether the last call's rows cost so much that the data may have changed.
+    alike : bool, default=True
+        Whether the inputs of suspected rows are where earlier ones were.
     anew : bool, default=False
-        Whether in the last call they had changed for sure, and inputs had not: what the networks
+        Whether in the last call data had changed for sure, and inputs had not: what the networks
         know is wrong there, not only elsewhere, and training begins anew.
     """
 
@@ -63,6 +67,7 @@ class EarlierRows:
     effort: int = FIRST_EFFORT
     cost: float = np.inf
     suspected: bool = False
+    alike: bool = True
     anew: bool = False
 
     @property
@@ -124,7 +129,7 @@ def replay(chunk, progress, losses_of, classes):
     rng = np.random.default_rng(step)  # independent of the seeds of the networks
     own = target.copy()  # it may be the caller's array
     rows = seen = EarlierRows(Z, own, weight, rng.random(n))
-    effort, cost, suspected, anew = FIRST_EFFORT, np.inf, False, False
+    effort, cost, suspected, alike, anew = FIRST_EFFORT, np.inf, False, True, False
     earlier = progress.earlier if progress else None
     if earlier and late and n >= FULL_ROWS:  # learned alone
         seen, cost = seen.joined(earlier), earlier.cost
@@ -137,9 +142,10 @@ def replay(chunk, progress, losses_of, classes):
             known = np.isfinite(of_class)
             expected, _ = mean_and_error(of_class[known], weight[known])
             suspected = far_above(losses[known], weight[known], expected)
+        alike = not suspected or are_alike(Z, earlier.Z)
         if suspected and earlier.suspected:
             suspected = False  # but certain: earlier rows are forgotten
-            anew = are_alike(Z, earlier.Z)
+            anew = alike and earlier.alike
         else:  # a single such chunk may have new inputs only, and earlier rows are kept
             n_again = min(REPLAYED_ROWS * n, FULL_ROWS - n if late else np.inf)
             again = replace(earlier, key=rng.random(len(earlier.key))).smallest(n_again)
@@ -153,15 +159,19 @@ def replay(chunk, progress, losses_of, classes):
         seen = replace(seen, key=rng.random(len(seen.key))).smallest(LASTING_ROWS)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
-    kept = replace(kept, effort=effort, cost=cost, suspected=suspected, anew=anew)
+    kept = replace(
+        kept, effort=effort, cost=cost, suspected=suspected, alike=alike, anew=anew
+    )  # fmt: skip
     return rows.rows, n_passes, kept
 
 
 def are_alike(Z, known):
-    """Tell whether every column's mean in new rows is about a spread or less from earlier ones."""
-    column = StandardScaler(with_mean=False).fit(known)
-    away = np.abs(np.ravel(Z.mean(axis=0)) - column.mean_) / column.scale_
-    return bool((away < 1.0 + 3.0 / np.sqrt(Z.shape[0])).all())  # few rows are far by chance
+    """Tell whether the mean of new rows is among earlier ones, about a spread from their mean."""
+    mean, column = np.ravel(Z.mean(axis=0)), StandardScaler(with_mean=False).fit(known)
+    low, high = min_max_axis(known, axis=0) if sp.issparse(known) else (known.min(0), known.max(0))
+    among = (mean >= low - SLACK) & (mean <= high + SLACK)
+    near = np.abs(mean - column.mean_) < (1.0 + 3.0 / np.sqrt(Z.shape[0])) * column.scale_
+    return bool((among & near).all())  # few rows are far by chance
 
 
 def far_above(losses, weight, earlier):

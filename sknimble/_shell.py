@@ -209,9 +209,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         )
         one_class = self._loss.calibrated and self._is_flat()  # per row, not several labels
         rows, n_passes, earlier = replay(chunk, progress, self._losses_of, one_class)
-        if earlier and earlier.anew:
-            anew, after_fit = True, False
-            self._loss = self._loss_anew(*rows[1:])
+        begun = self._make_loss(rows[1]).fit(*rows[1:]) if earlier and earlier.anew else None
+        if begun and begun.has_varied():
+            anew, after_fit, self._loss = True, False, self._reaching_as_far(begun)
         training = self._start(
             *rows, None, anew=anew, epoch=0 if begin else self.n_iter_, whole=False,
             max_iter=n_passes, anneal=False, caution=CAUTION if after_fit else 1.0,
@@ -221,13 +221,13 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         self._progress = replace(self._progress, earlier=earlier, after_fit=after_fit)
         return self
 
-    def _loss_anew(self, target, weight):
-        """Return a loss in the units of a chunk; predictions may reach as far as before."""
-        loss = self._make_loss(target).fit(target, weight)
+    def _reaching_as_far(self, loss):
+        """Return a loss, fitted to one chunk, whose predictions may reach as far as before."""
         if loss.calibrated:
             return loss
         ends = np.repeat([[-np.inf], [np.inf]], loss.n_outputs_, axis=1)
-        return loss.widen(self._loss.decode(ends)[:, : target.shape[1]])
+        n_targets = int(np.prod(self._shape))
+        return loss.widen(self._loss.decode(ends)[:, :n_targets])
 
     def _losses_of(self, Z, target):
         """Return the networks' mean loss on each encoded row, as a share of a constant's loss."""

@@ -192,6 +192,10 @@ CASES = {
         lambda: regress(sample_weight=np.ma.masked_less(np.arange(40.0), 3)),
         "sample_weight has masked values",
     ),
+    "quantiles without their loss": (
+        lambda: regress(quantile=[0.1, 0.9]),
+        r"quantile=\[0.1, 0.9\] needs loss='quantile', got loss='squared_error'",
+    ),
     "y holds numbers, and dates in another column": (
         lambda: regress(y=pl.DataFrame({"a": y, "b": [datetime.datetime(2020, 1, 1)] * 40})),
         "y holds dates",

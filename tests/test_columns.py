@@ -33,6 +33,24 @@ def test_object_array_of_numbers_equals_float_array():
     np.testing.assert_array_equal(encode(X.tolist()), encode(X))
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, np.array])
+def test_numbers_as_text_are_warned_of(make):
+    texts = [f"{value:.2f}" for value in np.random.default_rng(0).normal(size=60)]
+    texts[7] = "?"
+    X = make({"d": texts}) if make is not np.array else make(texts, dtype=object)[:, None]
+    with pytest.warns(UserWarning, match="different values in its first rows are numbers.*'\\?'"):
+        TableEncoder().fit(X)
+    name = 0 if make is np.array else "d"
+    TableEncoder(categorical_features=[name]).fit(X)  # meant as levels: no warning
+
+
+@pytest.mark.parametrize("levels", [list("abcdefghijklmnopqrstuvwxyz"), ["1", "2", "3"]])
+def test_levels_are_not_warned_of(levels):
+    TableEncoder().fit(pd.DataFrame({"d": levels * 3}))
+    numbers = pd.Series(np.arange(60)).astype("category")
+    TableEncoder().fit(pd.DataFrame({"d": numbers}))
+
+
 def test_list_of_mixed_rows_keeps_its_numbers():
     Z = encode([[1, "a"], [2, "b"], [5, "a"]])
     assert Z[0, 0] < Z[1, 0] == 0 < Z[2, 0]

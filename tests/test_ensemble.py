@@ -179,7 +179,8 @@ def test_the_noise_is_that_of_networks_that_have_not_learnt_from_their_held_out_
 def test_without_held_out_rows_it_is_that_of_the_networks():
     model, X, _ = fitted(NimbleRegressor, early_stopping=False)
     each = [one.predict(X) for one in model.estimators_]
-    _, std = model.predict(X, return_std=True)
+    with pytest.warns(UserWarning, match="std is only how far the networks are apart"):
+        _, std = model.predict(X, return_std=True)
     np.testing.assert_allclose(std, np.std(each, axis=0), rtol=1e-10, atol=1e-12)
 
 
@@ -219,6 +220,7 @@ def test_rows_of_no_weight_do_not_tell_the_noise():
     np.testing.assert_allclose(*stds, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:the noise of y is not known:UserWarning")
 def test_an_interrupt_after_training_keeps_the_networks(monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
@@ -257,6 +259,7 @@ def test_the_standard_deviation_has_the_units_of_y():
     np.testing.assert_allclose(wide, 1024.0 * narrow, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:the noise of y is not known:UserWarning")
 @pytest.mark.parametrize(
     "parameters, width", [({}, 2), ({"loss": "quantile", "quantile": [0.1, 0.9]}, 2)]
 )
@@ -290,6 +293,7 @@ def test_a_resized_estimator_has_the_first_neurons(Estimator, n_hidden_layers):
     np.testing.assert_array_equal(answers(smaller, X), answers(model, X))
 
 
+@pytest.mark.filterwarnings("ignore:the noise of y is not known:UserWarning")
 def test_a_resized_regressor_knows_no_noise():
     model, X, _ = fitted(NimbleRegressor)
     smaller = model.resized(2)

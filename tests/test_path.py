@@ -507,7 +507,9 @@ def test_there_is_a_grid_where_a_linear_model_explains_all():
     assert (path.size_penalties > 0).all()
 
 
-@pytest.mark.parametrize("size_penalties", [[1e-3, -1e-3], [[1e-3]], [np.nan], ["a"], [], 0, -2])
+@pytest.mark.parametrize(
+    "size_penalties", [[1e-3, -1e-3], [[1e-3]], [np.nan], [np.inf], ["a"], [], 0, -2]
+)
 def test_prices_that_make_no_sense_are_refused(size_penalties):
     X, y = table(NimbleRegressor)
     with pytest.raises(ValueError, match="size_penalties"):

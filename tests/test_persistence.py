@@ -1,5 +1,6 @@
 """A fitted estimator is numpy and small: it goes through files and processes unchanged."""
 
+import copy
 import io
 import pickle
 import subprocess
@@ -276,6 +277,25 @@ def test_what_is_damaged_is_noticed(part):
     data[at + 2] ^= 1
     with pytest.raises(ValueError, match="NimbleRegressor is damaged"):
         pickle.loads(bytes(data))
+
+
+def test_a_damaged_name_is_noticed():
+    X, y = make_friedman1(150, 6, random_state=0)
+    model = NimbleRegressor(loss="quantile", quantile=[0.1, 0.9], early_stopping=False, max_iter=5)
+    data = pickle.dumps(model.fit(X, y))
+    at = data.index(b"levels_")
+    with pytest.raises(ValueError, match="damaged"):
+        pickle.loads(data[:at] + b"lavels_" + data[at + 7 :])
+
+
+@pytest.mark.parametrize("labels", [">i4", ">f8", ">U1"])
+def test_labels_and_parameters_of_any_type_are_not_taken_for_damage(labels):
+    X = pd.DataFrame({"a": np.arange(40.0), "b": pd.Categorical(list("abcd") * 10)})
+    y = (np.arange(40) % 3).astype(labels)
+    columns = X.select_dtypes("category").columns  # a pandas Index
+    model = NimbleClassifier(categorical_features=columns, max_iter=2, early_stopping=False)
+    for through in (through_pickle, through_joblib, copy.deepcopy):
+        np.testing.assert_array_equal(through(model.fit(X, y)).predict(X), model.predict(X))
 
 
 def test_a_truncated_file_is_an_error(fitted):

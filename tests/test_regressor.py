@@ -213,6 +213,7 @@ def test_one_outlier_does_not_shift_all_predictions(loss, value):
     assert np.median(abs(robust(loss, max_size=0).fit(X, y).predict(X) - y)) < 0.12
 
 
+@pytest.mark.filterwarnings("ignore:the noise of y is not known:UserWarning")
 @pytest.mark.parametrize("value", [0.1, 0.7, 3.7, 1e140])
 @pytest.mark.parametrize("n_estimators", [2, 3])
 def test_a_mean_of_networks_stays_in_the_range_of_y(value, n_estimators):

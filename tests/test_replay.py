@@ -563,6 +563,28 @@ def test_if_all_of_y_has_moved_training_begins_anew(loss):
     assert model._loss.decode(np.array([[-np.inf]])) < 1.0  # predictions still reach as far
 
 
+@pytest.mark.parametrize("size", [5, 30, 100])
+def test_training_does_not_begin_anew_where_inputs_go_beyond_those_before(size):
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(size=600))
+    y = 10.0 * (x > 0.6) - 20.0 * (x > 0.8) + 3.0 * rng.uniform(size=600)
+    sites = (np.arange(600) // 150).astype(float)
+    for inputs in (x, sites):
+        model = NimbleRegressor(n_estimators=1, random_state=0)
+        for rows in np.split(np.arange(600), 600 // size):
+            model.partial_fit(inputs[rows, None], y[rows] + 40.0 * sites[rows])
+            assert not earlier(model).anew
+
+
+def test_two_chunks_of_a_constant_do_not_erase_what_was_learnt():
+    X, y = make_friedman1(1060, random_state=0)
+    y[1000:1040] = 0.0
+    model = NimbleRegressor(n_estimators=1, random_state=0)
+    for rows in np.split(np.arange(1060), 53):
+        model.partial_fit(X[rows], y[rows])
+    assert model.score(X[:1000], y[:1000]) > 0.8
+
+
 def test_training_does_not_begin_anew_if_only_inputs_are_new():
     rng = np.random.default_rng(0)
     x = np.r_[rng.uniform(-2, 2, 60), np.sort(rng.uniform(-2, 2, 1500))]
