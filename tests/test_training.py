@@ -9,7 +9,7 @@ from sklearn.datasets import make_friedman1
 
 from sknimble import NimbleRegressor
 from sknimble._losses import CrossEntropy, SquaredError
-from sknimble._optimizer import average_decay
+from sknimble._optimizer import LASTING_DECAY, average_decay
 from sknimble._predictor import FittedNetwork
 from sknimble._schedule import FINISH_RATE
 from sknimble._size import normalised, size_loss
@@ -186,6 +186,18 @@ def test_networks_that_finish_at_different_times_do_not_disturb_each_other():
         )
 
 
+@pytest.mark.parametrize("prices", [(1e-1, 1e-5), (1e-5, 1e-1)], ids=["first", "last"])
+def test_where_networks_stood_is_told_in_their_order_whichever_ended_first(prices):
+    training, records = train(
+        waves(120), sizes=(8.0, 8.0), held_out=folds(2, 120), size_penalty=np.array(prices),
+        max_iter=1500, patience=1, tol=0.05, anneal=False,
+    )  # fmt: skip
+    last = {record.member: record for record in records}
+    assert last[0].epoch != last[1].epoch
+    stood = training.progress().networks
+    assert [one.data_loss for one in stood] == [last[member].data_loss for member in (0, 1)]
+
+
 # ------------------------------------------------------------------ weights of rows
 @every_depth
 def test_a_row_that_only_some_networks_weigh_is_absent_to_the_others(depth):
@@ -258,13 +270,13 @@ def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
 
 
 def test_n_is_averaged_over_the_same_steps_as_the_weights():
-    training = start(waves(200), sizes=(30.0,), max_iter=400, anneal=False, size_penalty=1e-2)
+    training = start(waves(200), sizes=(30.0,), max_iter=1000, anneal=False, size_penalty=1e-2)
     average, trained = 30.0, []
     for epoch in training.epochs():
         size, step = epoch[0].size, training.step
         trained.append(size)
         if step > WARM_UP and step % CYCLE == 1:
-            average += (1.0 - average_decay(step) ** CYCLE) * (size - average)
+            average += (1.0 - average_decay(step, LASTING_DECAY) ** CYCLE) * (size - average)
     assert min(trained) < 20.0
     assert training.results[0].size == pytest.approx(average, rel=1e-9)
     assert min(trained[-100:]) <= average <= max(trained[-100:])
@@ -400,6 +412,17 @@ def test_small_networks_train_in_one_thread_and_leave_the_number_as_it_was(monke
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {1}
+
+
+def test_large_networks_train_in_as_many_threads_as_pay():
+    X = np.zeros((1000, 99))
+    most = [
+        start((X, X[:, :1]), sizes=sizes, max_size=1000)._n_threads()
+        for sizes in ((50.0,), (1000.0,), (1000.0,) * 4)
+    ]
+    assert most[0] == 1
+    assert 40 < most[1] < 80  # 1.1 million weights, a thousand rows
+    assert 4 * (most[1] - 1) <= most[2] - 1 < 4 * most[1]
 
 
 def test_the_number_of_threads_is_never_raised():
