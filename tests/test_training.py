@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.datasets import make_friedman1
 
-from sknimble import NimbleRegressor
+from sknimble import NimbleRegressor, _training
 from sknimble._losses import CrossEntropy, SquaredError
 from sknimble._optimizer import LASTING_DECAY, average_decay
 from sknimble._predictor import FittedNetwork
@@ -282,6 +282,28 @@ def test_n_is_averaged_over_the_same_steps_as_the_weights():
     assert min(trained[-100:]) <= average <= max(trained[-100:])
 
 
+def test_a_network_that_has_settled_has_no_scouts():
+    training, settled = start(waves(), max_iter=400), 0
+    for records in training.epochs():
+        if len(training.members) and training.schedule.settled.all():
+            settled += 1
+            assert training.size_gates is None
+            assert training.networks.size[0] == training.networks.end[0]
+    assert settled > 50
+    assert abs(records[0].utility) < 1e-3  # the last one was measured long ago
+
+
+@every_depth
+def test_to_compute_neurons_that_sleep_or_not_makes_no_difference(monkeypatch, depth):
+    found = []
+    for idle in (0, 10**9):
+        monkeypatch.setattr(_training, "IDLE_WEIGHTS", idle)
+        training, _ = train(waves(), sizes=(30.0, 3.0), depth=depth, max_iter=100)
+        found.append(training.results)
+    for member in (0, 1):
+        assert_same_state(found[0][member], found[1][member], 1e-6)
+
+
 # ------------------------------------------------------------------ the best state
 def held_out_objective(training, state, price):
     """Return the objective of a state on the held-out rows, by the network that predicts."""
@@ -312,6 +334,37 @@ def test_what_is_published_is_the_latest_as_good_as_the_best(monkeypatch, data, 
     expected = [value for value in later if value <= min(later) * (1 + tol)][-1]
     published = held_out_objective(training, training.results[0], price)
     assert published == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_held_out_loss_is_that_of_the_network_that_would_be_published():
+    training = start(waves(), held_out=(np.arange(200) < 60)[None], max_iter=200)
+    for records in training.epochs():
+        if training.schedule.exploring[:1].any():
+            state = training.networks.state(0)
+            found = held_out_objective(training, state, 0.0)
+            assert records[0].validation_loss == pytest.approx(found, rel=1e-9)
+            assert state.size != round(state.size) or training.step <= WARM_UP
+
+
+@pytest.mark.parametrize("price", [1e-3, 10.0], ids=["beaten", "published"])
+def test_losses_of_the_linear_model_are_known_no_longer_than_needed(price):
+    training = start(waves(), held_out=(np.arange(200) < 60)[None], size_penalty=price)
+    for _ in training.epochs():
+        needed = training.results[0].size == 0.0 and len(training.members)
+        assert len(training.linear_losses) == needed
+    assert (training.results[0].size == 0.0) == (price == 10.0)
+
+
+def test_a_network_that_goes_on_is_not_doubted_like_a_linear_model():
+    held_out = (np.arange(200) < 60)[None]
+    state = train(waves(), held_out=held_out)[0].results[0]
+    training = start(waves(), held_out=held_out)
+    next(training.epochs())
+    assert training.doubt[0] > 0.0
+    training = start(waves(), held_out=held_out, sizes=(state.size,))
+    training.resume([state], None)
+    next(training.epochs())
+    assert training.doubt[0] == 0.0
 
 
 def test_the_linear_model_must_be_beaten_by_more_than_luck():
