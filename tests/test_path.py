@@ -150,6 +150,16 @@ def test_the_order_of_folds_makes_no_difference():
     np.testing.assert_allclose(one.scores, other.scores[:, ::-1], rtol=1e-6)
 
 
+def test_predictions_of_a_fold_reach_as_far_as_its_own_targets():
+    y = np.linspace(-1.0, 1.0, 120)
+    path = nimble_path(
+        y[:, None], y, estimator=NimbleRegressor(**SHORT), size_penalties=[1e-2],
+        cv=[(np.arange(60), np.arange(60, 120))],
+        scoring=lambda model, X, y: model.predict(X).max(),
+    )  # fmt: skip
+    assert path.scores[0, 0] == pytest.approx(y[59])
+
+
 @every_estimator
 def test_on_any_table_scores_are_close_to_those_of_a_grid_search(Estimator):
     X, y = table(Estimator, 300)
