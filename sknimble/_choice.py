@@ -102,7 +102,7 @@ class _NimbleCV(BaseEstimator, metaclass=ABCMeta):
             sample_weight=sample_weight, groups=groups,
         )  # fmt: skip
         chosen = float(path.size_penalties[choose(path.scores, self.selection)])
-        final = clone(estimator).set_params(size_penalty=chosen)
+        final = estimator.set_params(size_penalty=chosen)
         final.fit(X, y, sample_weight=sample_weight)
         self.size_penalties_, self.scores_path_ = path.size_penalties, path.scores
         self.size_path_, self.size_penalty_, self.estimator_ = path.sizes, chosen, final

@@ -17,8 +17,7 @@ from ._version import __version__
 LAYOUT = 8
 # Attributes that a checksum covers.
 _LEARNT = (
-    "_networks", "_sizes", "_table", "_loss", "_noise", "_sharpness", "_shape", "classes_",
-    "history_",
+    "_networks", "_sizes", "_table", "_loss", "_noise", "_shape", "classes_", "history_",
 )  # fmt: skip
 
 

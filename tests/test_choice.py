@@ -12,7 +12,13 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sknimble import NimbleClassifier, NimbleClassifierCV, NimbleRegressor, NimbleRegressorCV
+from sknimble import (
+    NimbleClassifier,
+    NimbleClassifierCV,
+    NimbleRegressor,
+    NimbleRegressorCV,
+    nimble_path,
+)
 from sknimble._choice import choose
 
 SHORT = {"max_iter": 20, "tol": 1e-3, "random_state": 0, "encoding": "none", "n_estimators": 1}
@@ -133,6 +139,16 @@ def test_a_seed_of_its_own_comes_first():
     np.testing.assert_array_equal(one.scores_path_, other.scores_path_)
     np.testing.assert_array_equal(one.predict(X), other.predict(X))
     assert estimator.random_state == 0
+
+
+def test_the_path_has_as_many_networks_as_asked_for():
+    X, y = table(NimbleRegressor)
+    options = {"size_penalties": PRICES[:2], "cv": 2, "path_estimators": 2}
+    model = NimbleRegressorCV(NimbleRegressor(**SHORT), **options).fit(X, y)
+    path = nimble_path(X, y, estimator=NimbleRegressor(**SHORT), **options)
+    np.testing.assert_array_equal(model.scores_path_, path.scores)
+    np.testing.assert_array_equal(model.size_path_, path.sizes)
+    assert len(model.estimator_.estimators_) == 1
 
 
 def test_the_estimator_given_is_left_alone():

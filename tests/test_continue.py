@@ -19,7 +19,7 @@ from sknimble._replay import FIRST_EFFORT, LASTING_ROWS, passes_over
 from sknimble._schedule import Schedule
 from sknimble._training import Training
 
-ROWS = {"full batch": 60, "batches": 300}
+ROWS = {"few rows": 60, "many rows": 300}
 
 
 @pytest.fixture(params=ROWS)
@@ -68,6 +68,14 @@ def test_a_epochs_and_b_more_are_a_plus_b_epochs(data, n_estimators, random_stat
     for part, one in zip(parts.history_, whole.history_, strict=True):
         assert (part.epoch, part.member) == (one.epoch, one.member)
         assert part.loss == pytest.approx(one.loss, rel=1e-10)
+
+
+def test_a_plus_b_holds_for_steps_with_all_rows():
+    X, y = make_friedman1(60, 5, noise=0.5, random_state=0)
+    parts = warm(batch_size=60).fit(X, y).set_params(max_iter=25).fit(X, y)
+    whole = warm(batch_size=60, max_iter=25).fit(X, y)
+    np.testing.assert_allclose(parts.predict(X), whole.predict(X), rtol=1e-10)
+    np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-10)
 
 
 def test_a_plus_b_holds_for_classes_weights_and_levels():

@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from sknimble._network import GrowableNetworks
-from sknimble._optimizer import AVERAGE_DECAY, BETA1, BETA2, EPSILON, adamw_step
+from sknimble._optimizer import (
+    AVERAGE_DECAY,
+    BETA1,
+    BETA2,
+    EPSILON,
+    LASTING_DECAY,
+    adamw_step,
+)
 
 STEPS = 5
 
@@ -118,3 +125,14 @@ def test_the_average_forgets():
         adamw_step(networks, [0.0, 0.0], 0.0, step)
     left = (networks.flat["average"] - networks.flat["weights"]).abs().max()
     assert left <= start * AVERAGE_DECAY**100
+
+
+@pytest.mark.parametrize("most", [AVERAGE_DECAY, LASTING_DECAY])
+def test_the_average_remembers_more_and_more_up_to_a_limit(most):
+    networks, left = make_networks(), []
+    for step in (1, 90, 100_000):
+        networks.flat["average"].copy_(networks.flat["weights"] + 1.0)
+        adamw_step(networks, [0.0, 0.0], 0.0, step, most)
+        left.append((networks.flat["average"] - networks.flat["weights"]).numpy())
+    for found, expected in zip(left, (2 / 11, 91 / 100, most), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)

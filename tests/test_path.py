@@ -8,7 +8,7 @@ import sklearn
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss, make_scorer
+from sklearn.metrics import f1_score, log_loss, make_scorer
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -148,6 +148,16 @@ def test_the_order_of_folds_makes_no_difference():
     )
     np.testing.assert_allclose(one.size_penalties, other.size_penalties, rtol=1e-9)
     np.testing.assert_allclose(one.scores, other.scores[:, ::-1], rtol=1e-6)
+
+
+def test_predictions_of_a_fold_reach_as_far_as_its_own_targets():
+    y = np.linspace(-1.0, 1.0, 120)
+    path = nimble_path(
+        y[:, None], y, estimator=NimbleRegressor(**SHORT), size_penalties=[1e-2],
+        cv=[(np.arange(60), np.arange(60, 120))],
+        scoring=lambda model, X, y: model.predict(X).max(),
+    )  # fmt: skip
+    assert path.scores[0, 0] == pytest.approx(y[59])
 
 
 @every_estimator
@@ -331,6 +341,32 @@ def test_a_scorer_of_probabilities_takes_folds_that_lack_a_class():
     model = NimbleClassifier(**SHORT, size_penalty=1e-2).fit(X[:90], y[:90])
     expected = -log_loss(y[90:], model.predict_proba(X[90:]), labels=model.classes_)
     assert path.scores[0, 0] == pytest.approx(expected, abs=0.05)
+
+
+def test_a_scorer_of_labels_is_asked_for_those_that_are_there_alone():
+    X, y = table(NimbleClassifier)
+    y[:3] = 7
+    common = {
+        "estimator": NimbleClassifier(**SHORT), "size_penalties": [1e-2],
+        "cv": [(np.arange(90), np.arange(90, 120))],
+    }  # fmt: skip
+    found = nimble_path(X, y, scoring="f1_macro", **common).scores
+    expected = nimble_path(
+        X, y, scoring=lambda model, X, y: f1_score(y, model.predict(X), average="macro"), **common
+    ).scores
+    assert found[0, 0] == expected[0, 0] > 0.4
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "roc_auc"])
+def test_a_scorer_of_probabilities_takes_several_labels(scoring):
+    X, y = table(NimbleClassifier)
+    Y = np.column_stack([y == 1, y == 2]).astype(int)
+    estimator = NimbleClassifier(**SHORT)
+    path = nimble_path(
+        X, Y, estimator=estimator, size_penalties=[1e-2], cv=KFold(2), scoring=scoring
+    )
+    expected = grid_scores(estimator, X, Y, path.size_penalties, cv=KFold(2), scoring=scoring)
+    np.testing.assert_allclose(path.scores, expected, atol=0.1)
 
 
 @pytest.mark.parametrize("score", [{"r2": 0.5}, None, "good", [0.5, 0.5]])

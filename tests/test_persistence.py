@@ -298,6 +298,21 @@ def test_labels_and_parameters_of_any_type_are_not_taken_for_damage(labels):
         np.testing.assert_array_equal(through(model.fit(X, y)).predict(X), model.predict(X))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("fit", [fit_regressor, fit_classifier])
+def test_what_belongs_to_another_model_is_noticed(fit):
+    model, X = fit()
+    y = model.predict(X[:140])
+    y = np.char.upper(y) if y.dtype.kind == "U" else -y
+    other = clone(model).set_params(n_estimators=1).fit(X[:140], y).__getstate__()
+    state, own = model.__getstate__(), "classes_" if y.dtype.kind == "U" else "_noise"
+    for name in ("_networks", "_sizes", "_table", "_loss", "history_", own):
+        mixed = state | {name: other[name]}
+        with pytest.raises(ValueError, match="is damaged"):
+            clone(model).__setstate__(mixed)
+            pytest.fail(f"{name} is not covered")
+
+
 def test_a_truncated_file_is_an_error(fitted):
     data = pickle.dumps(fitted[0])
     for length in (10, len(data) // 2, len(data) - 1):

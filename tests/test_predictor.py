@@ -8,9 +8,10 @@ import scipy.sparse as sp
 import torch
 
 from sknimble import _predictor
+from sknimble._losses import SquaredError, row_losses
 from sknimble._network import ACTIVATIONS as LEARNERS
 from sknimble._network import GrowableNetworks, forward
-from sknimble._predictor import ACTIVATIONS, FittedNetwork, predict_batches
+from sknimble._predictor import ACTIVATIONS, FittedNetwork, predict_batches, prefix_losses
 
 every_activation = pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 every_depth = pytest.mark.parametrize("depth", [1, 2, 3])
@@ -92,6 +93,12 @@ def test_truncation_leaves_the_original_whole():
     np.testing.assert_array_equal(network.raw(X), before)
 
 
+@every_depth
+def test_truncated_beyond_its_neurons_a_network_stays_whole(depth):
+    network, X = publish(make_learner(depth), 7), draw_rows()
+    np.testing.assert_array_equal(network.truncated(8).raw(X), network.raw(X))
+
+
 @pytest.mark.parametrize("depth", [2, 3])
 def test_truncation_can_be_repeated(depth):
     network, X = publish(make_learner(depth), 11), draw_rows()
@@ -138,6 +145,19 @@ def test_batches_of_rows_give_what_all_rows_give(monkeypatch, make, cells):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("cells", [1, 60, 10_000])
+@pytest.mark.parametrize("size", [0, 11])
+def test_losses_of_batches_of_rows_are_those_of_all_rows(monkeypatch, size, cells):
+    network, X = publish(make_learner(), size), draw_rows()
+    target, weight = np.random.default_rng(3).normal(size=(50, 2)), np.linspace(0.0, 1.0, 50)
+    loss = SquaredError().fit(target, weight)
+    monkeypatch.setattr(_predictor, "_BATCH_CELLS", cells)
+    found = prefix_losses(network, X, target, weight, loss)
+    raws = [network.truncated(n).raw(X) for n in range(size + 1)]
+    expected = [np.average(row_losses(loss, raw, target), weights=weight) for raw in raws]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_a_pickled_network_answers_the_same():
     network, X = publish(make_learner(), 11), draw_rows()
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(network)).raw(X), network.raw(X))
@@ -157,3 +177,16 @@ def test_a_batch_of_sparse_rows_is_bounded_by_their_numbers():
         found = predict_batches([network], 1000, read_rows, lambda raws: raws[0], n_inputs)
         assert found.shape == (1000, 1)
         assert len(batches) == n_batches
+
+
+def test_a_batch_of_rows_is_bounded_by_their_predictions():
+    network = FittedNetwork(np.zeros((100_001, 2)), np.zeros((0, 2)), [], np.zeros((100_001, 0)),
+                            "relu")  # fmt: skip
+    batches = []
+
+    def combine(raws):
+        batches.append(len(raws[0]))
+        return raws[0][:, 0]
+
+    predict_batches([network], 10, lambda rows: np.zeros((10, 1))[rows], combine)
+    assert batches == [5, 5]

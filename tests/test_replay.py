@@ -261,6 +261,13 @@ def test_after_many_steps_earlier_rows_only_fill_up_a_small_chunk(n, n_again):
     assert len(kept.key) == 2000 + n
 
 
+def test_a_large_chunk_that_is_learnt_alone_says_nothing_of_a_change():
+    Z = np.arange(2000.0)[:, None]
+    before = EarlierRows(Z, Z, np.ones(2000), np.linspace(0.0, 1.0, 2000), 64, 0.3)
+    chunk, progress = (Z[:256], Z[:256], np.ones(256)), Progress([], ENOUGH_STEPS, (), before)
+    assert replay(chunk, progress, known, classes=False)[2].cost == 0.3
+
+
 def test_small_chunks_do_not_undo_what_many_have_taught():
     X, y = make_friedman1(5000, 5, noise=0.5, random_state=0)
     model = one().partial_fit(X[:3000], y[:3000])
@@ -344,6 +351,11 @@ def test_the_past_is_over_at_four_times_the_cost_and_a_twentieth():
     assert forgets(np.full(100, 0.46), 0.1)
     assert not forgets(np.full(100, 4.04), 1.0)
     assert forgets(np.full(100, 4.06), 1.0)
+
+
+def test_a_single_row_is_no_change():
+    assert len(come([9.0], 0.1)[2].key) == 101
+    assert len(come([9.0, 9.0], 0.1)[2].key) == 2
 
 
 def test_two_standard_errors_are_no_change():

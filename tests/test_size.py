@@ -12,6 +12,7 @@ from sknimble._size import (
     SCOUTS,
     gate,
     next_size,
+    normalised,
     size_loss,
     size_slope,
     step,
@@ -98,6 +99,16 @@ def test_with_a_target_the_cost_is_zero_there_and_even_about_it(target, away, pr
     above, below = size_loss(target + away, price, target), size_loss(target - away, price, target)
     assert above == pytest.approx(below, rel=1e-9)
     assert above > 0
+
+
+def test_a_price_beyond_all_measure_is_finite():
+    prices = np.array([1e30, 1e300, np.inf])
+    np.testing.assert_array_equal(size_loss(np.array([0.0, 2.0, 4.0]), prices), [0.0, 2e30, 4e30])
+    np.testing.assert_array_equal(size_loss(7.0, prices, 5.0), [4e30] * 3)
+
+
+def test_a_loss_that_rounding_made_negative_is_nothing():
+    np.testing.assert_array_equal(normalised(np.array([-1e-17, 0.0, 4.0])), [0.0, 0.0, 2.0])
 
 
 # ------------------------------------------------------------------ the window

@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.datasets import make_friedman1
 
-from sknimble import NimbleRegressor
+from sknimble import NimbleRegressor, _training
 from sknimble._losses import CrossEntropy, SquaredError
-from sknimble._optimizer import average_decay
+from sknimble._optimizer import LASTING_DECAY, average_decay
 from sknimble._predictor import FittedNetwork
 from sknimble._schedule import FINISH_RATE
 from sknimble._size import normalised, size_loss
@@ -80,9 +80,11 @@ def test_every_epoch_has_a_record_of_every_network():
 
 
 def test_the_objective_is_the_data_loss_and_the_price():
-    _, records = train(waves(), sizes=(3.0, 8.0), size_penalty=np.array([1e-2, 1e-3]), max_iter=70)
+    prices = np.array([1e-2, 1e-3])
+    _, records = train(waves(), sizes=(3.0, 8.0), size_penalty=prices, max_iter=200)
+    assert np.ptp(sizes_of(records)) > 1.0
     for record in records:
-        price = size_loss(record.size, [1e-2, 1e-3][record.member])
+        price = size_loss(record.size, prices[record.member])
         assert record.size_loss == pytest.approx(price, rel=1e-12)
         assert record.loss == pytest.approx(record.data_loss + record.size_loss, rel=1e-12)
 
@@ -186,6 +188,18 @@ def test_networks_that_finish_at_different_times_do_not_disturb_each_other():
         )
 
 
+@pytest.mark.parametrize("prices", [(1e-1, 1e-5), (1e-5, 1e-1)], ids=["first", "last"])
+def test_where_networks_stood_is_told_in_their_order_whichever_ended_first(prices):
+    training, records = train(
+        waves(120), sizes=(8.0, 8.0), held_out=folds(2, 120), size_penalty=np.array(prices),
+        max_iter=1500, patience=1, tol=0.05, anneal=False,
+    )  # fmt: skip
+    last = {record.member: record for record in records}
+    assert last[0].epoch != last[1].epoch
+    stood = training.progress().networks
+    assert [one.data_loss for one in stood] == [last[member].data_loss for member in (0, 1)]
+
+
 # ------------------------------------------------------------------ weights of rows
 @every_depth
 def test_a_row_that_only_some_networks_weigh_is_absent_to_the_others(depth):
@@ -258,16 +272,39 @@ def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
 
 
 def test_n_is_averaged_over_the_same_steps_as_the_weights():
-    training = start(waves(200), sizes=(30.0,), max_iter=400, anneal=False, size_penalty=1e-2)
+    training = start(waves(200), sizes=(30.0,), max_iter=1000, anneal=False, size_penalty=1e-2)
     average, trained = 30.0, []
     for epoch in training.epochs():
         size, step = epoch[0].size, training.step
         trained.append(size)
         if step > WARM_UP and step % CYCLE == 1:
-            average += (1.0 - average_decay(step) ** CYCLE) * (size - average)
+            average += (1.0 - average_decay(step, LASTING_DECAY) ** CYCLE) * (size - average)
     assert min(trained) < 20.0
     assert training.results[0].size == pytest.approx(average, rel=1e-9)
     assert min(trained[-100:]) <= average <= max(trained[-100:])
+
+
+def test_a_network_that_has_settled_has_no_scouts():
+    training, utilities, settled = start(waves(), max_iter=400), [], 0
+    for epoch in training.epochs():
+        utilities.append(epoch[0].utility)
+        if len(training.members) and training.schedule.settled.all():
+            settled += 1
+            assert training.size_gates is None
+            assert training.networks.size[0] == training.networks.end[0]
+    assert settled > 50
+    assert abs(utilities[-1]) < 1e-2 * max(utilities)  # none was measured lately
+
+
+@every_depth
+def test_to_compute_neurons_that_sleep_or_not_makes_no_difference(monkeypatch, depth):
+    found = []
+    for idle in (0, 10**9):
+        monkeypatch.setattr(_training, "IDLE_WEIGHTS", idle)
+        training, _ = train(waves(), sizes=(30.0, 3.0), depth=depth, max_iter=100)
+        found.append(training.results)
+    for member in (0, 1):
+        assert_same_state(found[0][member], found[1][member], 1e-6)
 
 
 # ------------------------------------------------------------------ the best state
@@ -300,6 +337,48 @@ def test_what_is_published_is_the_latest_as_good_as_the_best(monkeypatch, data, 
     expected = [value for value in later if value <= min(later) * (1 + tol)][-1]
     published = held_out_objective(training, training.results[0], price)
     assert published == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_held_out_loss_is_that_of_the_network_that_would_be_published():
+    training = start(waves(), held_out=(np.arange(200) < 60)[None], max_iter=200)
+    for records in training.epochs():
+        if training.schedule.exploring[:1].any():
+            state = training.networks.state(0)
+            found = held_out_objective(training, state, 0.0)
+            assert records[0].validation_loss == pytest.approx(found, rel=1e-9)
+            assert state.size != round(state.size) or training.step <= WARM_UP
+
+
+@pytest.mark.parametrize("price", [1e-3, 10.0], ids=["beaten", "published"])
+def test_losses_of_the_linear_model_are_known_no_longer_than_needed(price):
+    training = start(waves(), held_out=(np.arange(200) < 60)[None], size_penalty=price)
+    for _ in training.epochs():
+        needed = training.results[0].size == 0.0 and len(training.members)
+        assert len(training.linear_losses) == needed
+    assert (training.results[0].size == 0.0) == (price == 10.0)
+
+
+def test_a_network_that_goes_on_is_not_doubted_like_a_linear_model():
+    held_out = (np.arange(200) < 60)[None]
+    state = train(waves(), held_out=held_out)[0].results[0]
+    training = start(waves(), held_out=held_out)
+    next(training.epochs())
+    assert training.doubt[0] > 0.0
+    training = start(waves(), held_out=held_out, sizes=(state.size,))
+    training.resume([state], None)
+    next(training.epochs())
+    assert training.doubt[0] == 0.0
+
+
+def test_a_training_that_goes_on_does_not_go_back_to_the_linear_model():
+    options = {"held_out": (np.arange(200) < 60)[None], "anneal": False}
+    training = start(waves(), **options, max_iter=20)
+    state = training.networks.state(0)
+    list(training.epochs())
+    again = start(waves(), **options, size_penalty=10.0)
+    again.resume([state], training.progress())
+    next(again.epochs())
+    assert again.results[0].size == state.size > 0.0
 
 
 def test_the_linear_model_must_be_beaten_by_more_than_luck():
@@ -400,6 +479,17 @@ def test_small_networks_train_in_one_thread_and_leave_the_number_as_it_was(monke
     finally:
         torch.set_num_threads(before)
     assert set(seen) == {1}
+
+
+def test_large_networks_train_in_as_many_threads_as_pay():
+    X = np.zeros((1000, 99))
+    most = [
+        start((X, X[:, :1]), sizes=sizes, max_size=1000)._n_threads()
+        for sizes in ((50.0,), (1000.0,), (1000.0,) * 4)
+    ]
+    assert most[0] == 1
+    assert 40 < most[1] < 80  # 1.1 million weights, a thousand rows
+    assert 4 * (most[1] - 1) <= most[2] - 1 < 4 * most[1]
 
 
 def test_the_number_of_threads_is_never_raised():
