@@ -382,7 +382,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         if self._noise is None:
             warnings.warn(
                 "the noise of y is not known, because no rows were held out, quantiles are "
-                "predicted, or this is a resized copy: std is only how far the networks are apart",
+                "predicted, this is a resized copy, or fit is not over: std is only how far the "
+                "networks are apart",
                 stacklevel=2,
             )
         both = self._predict(X, self._decoded_mean_and_variance)

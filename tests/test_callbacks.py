@@ -88,6 +88,7 @@ def test_what_a_callback_was_shown_does_not_change_later(data):
 
 
 @needs_callbacks
+@pytest.mark.filterwarnings("ignore:the noise of y is not known:UserWarning")
 def test_a_callback_sees_nothing_of_an_earlier_fit(data):
     X, y = data
     model = short(n_estimators=2, early_stopping=True, max_iter=1000).fit(X, 100.0 * y)
