@@ -15,15 +15,14 @@ from sklearn.utils.validation import validate_data
 
 # Names of dtypes of numpy, pandas (with and without arrow) and polars, in lower case.
 _NUMBERS = re.compile(r"([<>][fiu]\d|u?int\d|float|double|half|bool|decimal)")
-_LEVELS = re.compile(
-    r"(categor|enum|dictionary|interval|object|null|(large_)?str(ing)?(_view)?(\W|$))"
-)
+_CATEGORIES = re.compile(r"(categor|enum|dictionary|interval)")
+_LEVELS = re.compile(rf"({_CATEGORIES.pattern}|object|null|(large_)?str(ing)?(_view)?(\W|$))")
 _TIMES = re.compile(r"(date|time|period|duration)")
 TIME_TYPES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 _MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # by name: pandas need not be installed
 # Levels are numbers by mistake, it seems, if in the first rows there are more than so many, of
 # which at least this share are numbers.
-MOST_LOOKED_AT, MANY_LEVELS, MOST_NUMBERS = 1000, 20, 0.9
+LOOKED_AT, MANY_LEVELS, MOST_NUMBERS = 1000, 20, 0.9
 NUMBER_TYPES = (numbers.Real, Decimal, np.bool_)
 
 
@@ -208,18 +207,17 @@ def _is_level(column, name):
             f"Column {name!r} has dtype {column.dtype}, expected numbers, booleans, strings or "
             "categories."
         )
-    if "categor" in dtype or "enum" in dtype or "dictionary" in dtype or "interval" in dtype:
-        return True
-    values = _values(column)
-    if dtype in ("object", "null") and _hold_numbers(values, name):
+    if dtype in ("object", "null") and _hold_numbers(_values(column), name):
         return False
-    _warn_of_numbers(values, name)
+    if not _CATEGORIES.match(dtype):
+        _warn_of_numbers(column, name)
     return True
 
 
-def _warn_of_numbers(values, name):
+def _warn_of_numbers(column, name):
     """Warn if nearly all of many different values that become levels are numbers as text."""
-    distinct = {value for value in values[:MOST_LOOKED_AT] if not is_missing(value)}
+    few = column.head(LOOKED_AT) if hasattr(column, "head") else column[:LOOKED_AT]
+    distinct = {value for value in _values(few) if not is_missing(value)}
     numbers = {value for value in distinct if _is_number(value)}
     if len(distinct) > MANY_LEVELS and len(numbers) >= MOST_NUMBERS * len(distinct):
         odd = next(iter(distinct - numbers), None)
