@@ -218,12 +218,12 @@ def _warn_of_numbers(column, name):
     """Warn if nearly all of many different values that become levels are numbers as text."""
     few = column.head(LOOKED_AT) if hasattr(column, "head") else column[:LOOKED_AT]
     distinct = {value for value in _values(few) if not is_missing(value)}
-    numbers = {value for value in distinct if _is_number(value)}
-    if len(distinct) > MANY_LEVELS and len(numbers) >= MOST_NUMBERS * len(distinct):
-        odd = next(iter(distinct - numbers), None)
+    numeric = {value for value in distinct if _is_number(value)}
+    if len(distinct) > MANY_LEVELS and len(numeric) >= MOST_NUMBERS * len(distinct):
+        odd = next(iter(distinct - numeric), None)
         rest = "" if odd is None else f"; the others, such as '{odd}', may mark missing values"
         warnings.warn(
-            f"Column {name!r} is taken as categories, but {len(numbers)} of {len(distinct)} "
+            f"Column {name!r} is taken as categories, but {len(numeric)} of {len(distinct)} "
             f"different values in its first rows are numbers{rest}. pandas.to_numeric(column, "
             "errors='coerce') makes numbers of it; if it holds codes, name it in "
             "categorical_features",
