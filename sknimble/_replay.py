@@ -118,7 +118,8 @@ def replay(chunk, progress, losses_of, classes):
         Passes over them.
     earlier : EarlierRows or None
         A sample of all rows so far, mostly recent ones after `ENOUGH_STEPS`, of at most
-        `KEPT_CELLS` numbers. None where chunks are so large that they are encoded late.
+        `KEPT_CELLS` numbers; its ``anew`` says whether training begins anew. None where chunks
+        are so large that they are encoded late.
     """
     Z, target, weight = chunk
     n = len(target)
