@@ -276,8 +276,8 @@ class NimbleClassifierCV(ClassifierMixin, _NimbleCV):
     classes_ = _of_final("classes_", "Class labels of the final estimator.")
 
     def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()  # the mixin has reset those of the estimator
-        tags.classifier_tags.multi_label = True
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags = get_tags(self._prototype()).classifier_tags  # the mixin's are new
         return tags
 
     predict_proba = _by_final(NimbleClassifier.predict_proba)

@@ -51,7 +51,7 @@ def validate_table(owner, X, *, reset):
     TypeError
         If some, but not all, column names are strings.
     """
-    if _is_frame(X):
+    if is_frame(X):
         validate_data(owner, X, reset=reset, skip_check_array=True)
         if 0 in X.shape:
             what = ("sample(s)", "feature(s)")[X.shape.index(0)]
@@ -103,32 +103,33 @@ def check_stored(X):
     )
 
 
-def _is_frame(X):
+def is_frame(X):
+    """Tell whether a table is a DataFrame, of pandas or polars."""
     return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
 
 
 def column_names(X):
     """Return the names of columns as strings; x0, x1, ... if there are none."""
-    if _is_frame(X):
+    if is_frame(X):
         return [str(name) for name in X.columns]
     return [f"x{j}" for j in range(X.shape[1])]
 
 
 def column_values(X, j):
     """Return the values of column j as a list of Python objects."""
-    return _values(_column(X, j))
+    return _values(column_at(X, j))
 
 
-def _column(X, j):
+def column_at(X, j):
+    """Return column j of a DataFrame or an array, as it is stored there."""
     return X.iloc[:, j] if hasattr(X, "iloc") else X[:, int(j)]
 
 
 def _values(column):
     if hasattr(column, "to_list"):
         return column.to_list()
-    if column.dtype.kind in "mM":  # numpy turns nanoseconds into integers
-        column = column.astype(f"{column.dtype.kind}8[us]")
-    return column.tolist()
+    # numpy's tolist turns nanoseconds into integers
+    return list(column) if column.dtype.kind in "mM" else column.tolist()
 
 
 def level_mask(X, categorical_features):
@@ -138,10 +139,10 @@ def level_mask(X, categorical_features):
     if categorical_features is None:
         return np.zeros(n_features, dtype=bool)
     if from_dtype:
-        if not _is_frame(X) and X.dtype != object:
+        if not is_frame(X) and X.dtype != object:
             return np.full(n_features, _is_level(X, "x0"))
         names = column_names(X)
-        return np.array([_is_level(_column(X, j), names[j]) for j in range(n_features)])
+        return np.array([_is_level(column_at(X, j), names[j]) for j in range(n_features)])
     if sparse.issparse(X):
         raise ValueError("categorical_features needs a dense table, got a sparse X.")
     chosen = np.atleast_1d(categorical_features)
@@ -174,7 +175,7 @@ def _indices_of(chosen, by_name, X):
                 "categorical_features set as integer indices must be in [0, n_features - 1]."
             )
         return chosen
-    if not _is_frame(X):
+    if not is_frame(X):
         raise ValueError(
             "categorical_features should be passed as an array of integers or as a boolean mask "
             "when the model is fitted on data without feature names."
@@ -269,16 +270,16 @@ def gather_numbers(X, indices, unseen=()):
     Columns in ``unseen`` had no value when fitted; if they turn out to be levels, all is NaN.
     """
     names = column_names(X)
-    single = _is_frame(X) and all(str(dtype).lower() == "float32" for dtype in X.dtypes)
+    single = is_frame(X) and all(str(dtype).lower() == "float32" for dtype in X.dtypes)
     dtype = np.float32 if single else np.float64
-    if not _is_frame(X) and X.dtype.kind in "fiub" and len(indices) == X.shape[1]:
+    if not is_frame(X) and X.dtype.kind in "fiub" and len(indices) == X.shape[1]:
         table = X
     elif hasattr(X, "iloc") and all(map(_is_plain, X.dtypes)):
         table = X.iloc[:, indices].to_numpy(dtype=dtype)
     else:
         table = np.empty((X.shape[0], len(indices)), dtype=dtype)
         for k, j in enumerate(indices):
-            column = _column(X, j)
+            column = column_at(X, j)
             level = j in unseen and _is_level(column, names[j])
             table[:, k] = np.nan if level else _as_floats(column, names[j])
     infinite = np.isinf(table)

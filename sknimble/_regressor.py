@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from ._columns import TIME_TYPES
+from ._columns import TIME_TYPES, column_at, is_frame
 from ._continue import all_or_nothing
 from ._late import read
 from ._losses import REGRESSION_LOSSES, Quantile
@@ -441,9 +441,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
 
 def _holds_times(y):
     """Tell whether a target, whatever its form, holds dates, times or durations."""
-    if hasattr(y, "dtypes") and hasattr(y, "columns"):  # the dtypes may have none in common
-        names = range(y.shape[1]) if hasattr(y, "iloc") else y.columns
-        return any(_holds_times(y.iloc[:, j] if hasattr(y, "iloc") else y[j]) for j in names)
+    if is_frame(y):  # its columns may have no dtype in common
+        return any(_holds_times(column_at(y, j)) for j in range(y.shape[1]))
     try:
         array = np.asarray(y)
     except ValueError:  # rows of different length: `check_array` will raise for that
