@@ -2,7 +2,7 @@
 
 Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) applies to the weights of neurons
 and to the biases of the first layer, which are a column of its weights; not to the linear path,
-nor to the other biases.
+nor to the other biases. It is bounded: `weight_decay_of`.
 """
 
 import torch
@@ -10,6 +10,16 @@ import torch
 BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8
 AVERAGE_DECAY = 0.99
 LASTING_DECAY = 0.998  # where the learning rate is not annealed, so that weights fluctuate
+MOST_DECAY = 3e-3  # of a weight per step: if it lost more, it would forget before it learns
+
+
+def weight_decay_of(alpha, learning_rate):
+    """Return the weight decay: alpha, or less if more than `MOST_DECAY` would be lost per step.
+
+    Where a step would take all of a weight or more, nothing is bounded: training diverges.
+    """
+    share = alpha * learning_rate
+    return MOST_DECAY / learning_rate if MOST_DECAY < share < 1.0 else alpha
 
 
 def average_decay(step, most=AVERAGE_DECAY):

@@ -24,6 +24,7 @@ WARM_UP = 40  # steps of rising learning rate, in which N rests
 # Exploring ends after so many steps without improvement, and at least a share of all steps.
 PATIENCE_STEPS, PATIENCE_SHARE = 300, 0.3
 FIRST_STEPS = 1000  # ... while the linear model is still the best: scouts need time to learn
+USUAL_RATE, LOWEST_RATE = 1e-2, 1e-4  # ... the more steps, the lower the rate is between these
 ANNEAL_STEPS, ANNEAL_SHARE = 100, 0.4  # least length of an anneal, in steps and of the best step
 ANNEAL_GAIN = 4.0  # improvement, in tol, after which an anneal is followed by another
 MOST_DOUBT = 0.5  # the largest `relative_error`
@@ -51,6 +52,8 @@ class Schedule:
         False makes the rate fall slowly without end, so that training can be continued later.
     finishes : ndarray of bool, shape (K,)
         Whether a network, if watched, finishes on its held-out rows.
+    learning_rate : float
+        The highest of all networks.
 
     Attributes
     ----------
@@ -67,10 +70,14 @@ class Schedule:
     _PER_NETWORK = ("watched", "limit", "best", "best_step", "improved", "improved_step",
                     "anneal_start", "anneal_steps", "anneal_from", "finishes")  # fmt: skip
 
-    def __init__(self, watched, epoch_steps, max_iter, patience, tol, anneal, finishes):
+    def __init__(
+        self, watched, epoch_steps, max_iter, patience, tol, anneal, finishes,
+        learning_rate=USUAL_RATE,
+    ):  # fmt: skip
         k = len(watched)
         self.watched, self.tol, self.anneal = watched.copy(), tol, anneal
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
+        self.first_steps = FIRST_STEPS * max(1.0, USUAL_RATE / max(learning_rate, LOWEST_RATE))
         self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
         fixed = limit
@@ -150,7 +157,7 @@ class Schedule:
 
     def _stuck(self, step):
         """Tell which watched, exploring networks have stopped improving."""
-        first = np.where(self.best_step == self.first_step, FIRST_STEPS, 0)
+        first = np.where(self.best_step == self.first_step, self.first_steps, 0)
         patience = np.maximum(first, max(self.patience_steps, PATIENCE_SHARE * step))
         return self.watched & self.exploring & (step - self.improved_step >= patience)
 

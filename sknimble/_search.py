@@ -6,7 +6,7 @@ from scipy.stats import loguniform
 RANGES = {
     "size_penalty": (1e-6, 1e-2),
     "learning_rate_init": (1e-3, 2e-2),
-    "alpha": (1e-3, 1.0),
+    "alpha": (1e-3, 0.3),
 }
 CHOICES = {
     "n_hidden_layers": [1, 2],

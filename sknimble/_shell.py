@@ -388,7 +388,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             depth=self.n_hidden_layers, device=find_device(self.device),
             n_plain=self._table.n_plain_features_, activation=self.activation,
             target_size=self.target_size, learning_rate=caution * self.learning_rate_init,
-            weight_decay=self.alpha, tol=self.tol, patience=self.n_iter_no_change,
+            alpha=self.alpha, tol=self.tol, patience=self.n_iter_no_change,
             rng=np.random.RandomState(row_seed), **options,
         )  # fmt: skip
 

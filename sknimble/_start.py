@@ -12,6 +12,7 @@ from ._calibration import DOUBT, SMOOTHING, smoothed
 from ._late import LateMatrix, plain, read, thin
 from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
+from ._optimizer import weight_decay_of
 from ._row_weights import for_penalty
 from ._training import Training
 
@@ -56,8 +57,8 @@ class Data:
 
 def start_training(
     X, target, loss, *, weight, held_out, sizes, max_size, depth, seeds, device, learning_rate,
-    validation=None, fold=None, n_plain=None, published=None, normaliser=None, progress=None,
-    epoch=0, anneal=True, finish=True, **options,
+    alpha, validation=None, fold=None, n_plain=None, published=None, normaliser=None,
+    progress=None, epoch=0, anneal=True, finish=True, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks.
 
@@ -88,6 +89,8 @@ def start_training(
     device : {"cpu", "cuda", "mps"}
     learning_rate : float
         Of the weights; without held-out rows it is multiplied by the share of `normalisers`.
+    alpha : float
+        Weight decay, bounded by `weight_decay_of`.
     fold : ndarray of int, shape (K,), or None
         Index into ``weight``, ``held_out`` and ``target`` for each network; None: 0 to K - 1.
     published : list of FittedNetwork or None
@@ -140,11 +143,12 @@ def start_training(
         _smooth(train, groups, held_out_rows, _class_shares(data))
     if normaliser is not None and normaliser > loss.least:
         scale, share = normaliser, 1.0
+    decay = weight_decay_of(alpha, learning_rate)
     if not held_out_rows:  # with held-out rows, training stops when it does not improve
         learning_rate = learning_rate * share
     training = Training(
         networks, loss, train, groups, held_out_rows, normaliser=scale,
-        learning_rate=learning_rate, anneal=anneal, **options,
+        learning_rate=learning_rate, weight_decay=decay, anneal=anneal, **options,
     )  # fmt: skip
     training.epoch = epoch
     if published is not None:

@@ -129,7 +129,7 @@ class Training:
         watched = np.isin(np.arange(k), [m for members, _ in held_out_rows for m in members])
         self.schedule = Schedule(
             watched, self.batches.n_batches, max_iter, patience, tol, anneal,
-            finishes=watched & (len(groups) > 1),
+            finishes=watched & (len(groups) > 1), learning_rate=self.learning_rate.max(),
         )  # fmt: skip
         self.members, self.results, self.before_finish, self.departed = np.arange(k), {}, {}, {}
         self.step = self.epoch = 0

@@ -11,7 +11,9 @@ from sknimble._optimizer import (
     BETA2,
     EPSILON,
     LASTING_DECAY,
+    MOST_DECAY,
     adamw_step,
+    weight_decay_of,
 )
 
 STEPS = 5
@@ -136,3 +138,10 @@ def test_the_average_remembers_more_and_more_up_to_a_limit(most):
         left.append((networks.flat["average"] - networks.flat["weights"]).numpy())
     for found, expected in zip(left, (2 / 11, 91 / 100, most), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_weights_decay_by_alpha_unless_they_would_forget_too_fast():
+    assert weight_decay_of(0.02, 1e-2) == 0.02
+    assert weight_decay_of(1000.0, 1e-2) == 1000.0  # it diverges
+    assert weight_decay_of(10.0, 1e-2) == pytest.approx(MOST_DECAY / 1e-2)
+    assert weight_decay_of(1.0, 0.1) == pytest.approx(MOST_DECAY / 0.1)

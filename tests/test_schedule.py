@@ -11,6 +11,7 @@ from sknimble._schedule import (
     FALL_STEPS,
     FINISH_RATE,
     FINISH_SHARE,
+    FIRST_STEPS,
     PATIENCE_STEPS,
     WARM_UP,
     Schedule,
@@ -23,11 +24,11 @@ LONG = 1000  # epochs
 
 def make(
     watched=(True,), max_iter=LONG, patience=5, tol=0.0, anneal=True, finishes=False,
-    epoch_steps=STEPS_PER_EPOCH,
+    epoch_steps=STEPS_PER_EPOCH, **more,
 ):  # fmt: skip
     watched = np.array(watched)
     finishes = np.full(len(watched), finishes)
-    return Schedule(watched, epoch_steps, max_iter, patience, tol, anneal, finishes)
+    return Schedule(watched, epoch_steps, max_iter, patience, tol, anneal, finishes, **more)
 
 
 def run(schedule, objective):
@@ -90,6 +91,19 @@ def test_the_anneal_is_a_straight_line():
 def test_no_training_is_longer_than_max_iter(max_iter, watched):
     _, end, _ = run(make([watched], max_iter), falling)
     assert end[0] <= max_iter * STEPS_PER_EPOCH
+
+
+@pytest.mark.parametrize(
+    "rate, times", [(0.5, 1), (1e-2, 1), (1e-3, 10), (1e-4, 100), (1e-6, 100)]
+)
+def test_while_the_linear_model_leads_a_low_rate_gets_more_steps(rate, times):
+    def nothing_improves(step):
+        return np.array([1.0])
+
+    schedule = make(learning_rate=rate, max_iter=3000, epoch_steps=100)
+    schedule.observe(0, nothing_improves(0))  # the linear model
+    back, _, _ = run(schedule, nothing_improves)
+    assert FIRST_STEPS * times <= back[0] <= FIRST_STEPS * times + 200
 
 
 def test_a_network_that_improves_goes_on_to_max_iter():

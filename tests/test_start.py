@@ -14,6 +14,7 @@ from sknimble import NimbleRegressor, _start, nimble_path
 from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
+from sknimble._optimizer import MOST_DECAY
 from sknimble._predictor import FittedNetwork
 from sknimble._start import Data, check_memory, make_rows, start_linear
 
@@ -222,6 +223,14 @@ def test_a_fold_that_lacks_a_class_starts_finite():
     loss = CrossEntropy().fit(y, np.ones(len(y)))
     training = start(X, y, held_out=held_out, loss=loss)
     assert torch.isfinite(training.networks.weights.linear).all()
+
+
+def test_weights_decay_by_alpha_up_to_a_bound_that_networks_share():
+    data = draw_table()
+    assert start(*data, alpha=0.1).weight_decay == 0.1
+    assert start(*data, alpha=10.0).weight_decay == pytest.approx(MOST_DECAY / 5e-3)
+    constant = start(data[0], np.ones_like(data[1]), alpha=0.1)  # its rate is 0
+    assert constant.weight_decay == 0.1
 
 
 # ------------------------------------------------------------------ what there is to explain

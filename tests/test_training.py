@@ -47,7 +47,7 @@ def start(data, *, weight=None, held_out=None, validation=None, sizes=(8.0,), ma
     loss = more.pop("loss", None) or SquaredError().fit(y, np.ones(len(y)))
     options = {
         "depth": 2, "seeds": list(range(k)), "device": "cpu", "activation": "silu",
-        "size_penalty": 1e-3, "target_size": None, "learning_rate": 1e-2, "weight_decay": 0.1,
+        "size_penalty": 1e-3, "target_size": None, "learning_rate": 1e-2, "alpha": 0.1,
         "batch_size": len(y), "max_iter": 60, "tol": 1e-3, "patience": 10,
         "rng": np.random.RandomState(0),
     }  # fmt: skip
@@ -249,9 +249,9 @@ def test_neurons_are_added_where_they_are_needed_and_removed_where_not():
 
 
 RECIPES = {
-    "ordinary": {"learning_rate": 1e-2, "weight_decay": 0.1},
-    "high rate": {"learning_rate": 5e-2, "weight_decay": 0.1},
-    "strong decay": {"learning_rate": 2e-2, "weight_decay": 0.4},
+    "ordinary": {"learning_rate": 1e-2, "alpha": 0.1},
+    "high rate": {"learning_rate": 5e-2, "alpha": 0.1},
+    "strong decay": {"learning_rate": 2e-2, "alpha": 0.4},
 }
 
 
@@ -269,6 +269,19 @@ def test_a_network_that_lost_all_neurons_recovers(depth, recipe):
     assert min(sizes_of(records)) < 1.0
     assert records[-1].size > 2.0
     assert records[-1].data_loss < 0.6 * records[0].data_loss
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize(
+    "learning_rate, alpha, max_iter", [(0.05, 1.0, 100), (0.02, 1.0, 100), (1e-4, 0.02, 600)]
+)
+def test_no_rate_and_no_decay_keep_a_network_from_growing(depth, learning_rate, alpha, max_iter):
+    held_out = (np.arange(400) % 5 == 0)[None]
+    training, records = train(
+        waves(400), held_out=held_out, depth=depth, sizes=(0.0,), size_penalty=1e-4,
+        learning_rate=learning_rate, alpha=alpha, batch_size=32, max_iter=max_iter, tol=5e-3,
+    )  # fmt: skip
+    assert training.results[0].size > 0.0
 
 
 def test_n_is_averaged_over_the_same_steps_as_the_weights():
