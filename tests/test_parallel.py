@@ -1,5 +1,6 @@
 """The same numbers whoever runs the fits, no deadlock, and nothing of the process changed."""
 
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -8,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from sklearn.datasets import make_classification, make_friedman1
 from sklearn.model_selection import GridSearchCV
 
-from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble import NimbleClassifier, NimbleRegressor, nimble_path
 
 GRID = {"size_penalty": [1e-4, 1e-2]}
 
@@ -149,16 +151,58 @@ def test_auto_takes_the_processor_where_there_is_nothing_else(data, monkeypatch)
     np.testing.assert_array_equal(chosen.predict(data[0]), given.predict(data[0]))
 
 
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_an_accelerator_fits_in_single_precision_and_gives_numpy(data, device):
-    backend = torch.cuda if device == "cuda" else torch.backends.mps
+@pytest.fixture(params=["cuda", "mps"])
+def accelerator(request):
+    backend = torch.cuda if request.param == "cuda" else torch.backends.mps
     if not backend.is_available():
-        pytest.skip(f"no {device} here")
+        pytest.skip(f"no {request.param} here")
+    return request.param
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_hidden_layers", [1, 2, 3])
+@pytest.mark.parametrize("early_stopping", ["auto", False])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_an_accelerator_fits_in_single_precision_and_gives_numpy(
+    data, accelerator, n_hidden_layers, early_stopping, weighted
+):
     X, y = data
-    kwargs = {"max_iter": 20, "early_stopping": False, "random_state": 0}
-    there = NimbleRegressor(device=device, **kwargs).fit(X, y)
+    weight = np.random.default_rng(0).random(len(y)) if weighted else None
+    kwargs = {
+        "n_hidden_layers": n_hidden_layers, "early_stopping": early_stopping,
+        "max_iter": 40, "random_state": 0,
+    }  # fmt: skip
+    there, again = (NimbleRegressor(device=accelerator, **kwargs) for _ in range(2))
+    there.fit(X, y, sample_weight=weight)
+    np.testing.assert_array_equal(
+        again.fit(X, y, sample_weight=weight).predict(X), there.predict(X)
+    )
     assert there._networks[0].first.dtype == np.float32
     assert isinstance(there.predict(X), np.ndarray)
-    here = NimbleRegressor(**kwargs).fit(X, y)
+    here = NimbleRegressor(**kwargs).fit(X, y, sample_weight=weight)
     assert there.score(X, y) == pytest.approx(here.score(X, y), abs=0.02)
-    there.set_params(device="cpu").partial_fit(X, y)
+    restored = pickle.loads(pickle.dumps(there)).set_params(device="cpu")
+    np.testing.assert_array_equal(restored.predict(X), there.predict(X))
+    restored.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("density", [0.02, 0.5, 1.0])
+def test_an_accelerator_fits_sparse_and_dense_classes(accelerator, n_classes, density):
+    X = sp.random_array((600, 60), density=density, format="csr", rng=0)
+    y = X.toarray().reshape(600, -1, 20).sum(axis=2)[:, :n_classes].argmax(axis=1)
+    X = X.toarray() if density == 1.0 else X
+    kwargs = {"max_iter": 400, "random_state": 0}
+    there = NimbleClassifier(device=accelerator, **kwargs).fit(X, y)
+    here = NimbleClassifier(**kwargs).fit(X, y)
+    assert isinstance(there.predict_proba(X), np.ndarray)
+    assert there.score(X, y) == pytest.approx(here.score(X, y), abs=0.03)
+
+
+def test_an_accelerator_trains_a_path(data, accelerator):
+    scores = []
+    for device in (accelerator, "cpu"):
+        estimator = NimbleRegressor(max_iter=400, random_state=0, device=device)
+        path = nimble_path(*data, estimator=estimator, size_penalties=[1e-2, 1e-4], cv=3)
+        scores.append(path.scores)
+    np.testing.assert_allclose(*scores, atol=0.05)
