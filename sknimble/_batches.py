@@ -49,7 +49,7 @@ class Rows:
 
     def ready(self):
         """Return the rows with X ready for products: a tensor, unless it stays sparse."""
-        if isinstance(self.X, torch.Tensor | list) or self.stays_sparse():
+        if isinstance(self.X, torch.Tensor) or self.stays_sparse():
             return self
         return Rows(_like(self.target, self.X.toarray()), self.target, self.weight)
 

@@ -135,10 +135,9 @@ def _values(column):
 def level_mask(X, categorical_features):
     """Return which columns of X are levels, a bool array of shape (n_features,)."""
     n_features = X.shape[1]
-    from_dtype = isinstance(categorical_features, str) and categorical_features == "from_dtype"
     if categorical_features is None:
         return np.zeros(n_features, dtype=bool)
-    if from_dtype:
+    if isinstance(categorical_features, str):  # "from_dtype"
         if not is_frame(X) and X.dtype != object:
             return np.full(n_features, _is_level(X, "x0"))
         names = column_names(X)

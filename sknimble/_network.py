@@ -507,18 +507,17 @@ class GrowableNetworks:
         self.size[position] = self.average_size[position] = state.size
         self.end[position] = state.arrays[-1].shape[1]
         self.reserve(_room(self.end))
+        zeros = [np.zeros_like(array) for array in state.arrays]
         for name in self.BUFFERS:
-            kept = name in ("weights", "average")
-            self._write(name, position, state.arrays if kept else [None] * len(state.arrays))
+            self._write(name, position, state.arrays if name in ("weights", "average") else zeros)
 
     def _write(self, name, position, arrays):
         """Fill one network's part of a buffer with arrays, zero beyond them."""
         for array, saved in zip(getattr(self, name).arrays(), arrays, strict=True):
+            rows, columns = saved.shape
+            saved = np.require(saved, requirements="W")  # a mapped file may be read-only
             array[position] = 0.0
-            if saved is not None:
-                rows, columns = saved.shape
-                saved = np.require(saved, requirements="W")  # a mapped file may be read-only
-                array[position, :rows, :columns] = torch.as_tensor(saved, **self.options)
+            array[position, :rows, :columns] = torch.as_tensor(saved, **self.options)
 
     def snapshot(self, position):
         """Return one network's `SAVED` buffers, flat, as numpy of shape (4, n_parameters)."""

@@ -335,7 +335,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         """Return the noise of y, learned from the rows held out from each network, a mask each."""
         parts = []
         for member, mask in enumerate(held_out):
-            rows = np.flatnonzero(mask & (weight > 0.0))
+            rows = np.flatnonzero(mask)
             rows = rows[:: -(-len(rows) // NOISE_ROWS)]  # if too many, evenly spaced ones
             each = predict_batches(
                 networks, len(rows), lambda cut, rows=rows: read(Z, rows[cut]),

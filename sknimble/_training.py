@@ -119,11 +119,11 @@ class Training:
         k = networks.n_networks
         self.networks, self.loss = networks, loss
         self.activation, self.target_size = activation, target_size
-        self.size_penalty = np.broadcast_to(np.asarray(size_penalty, dtype=float), (k,))
-        self.learning_rate = np.broadcast_to(np.asarray(learning_rate, dtype=float), (k,))
+        self.size_penalty = np.full(k, size_penalty, dtype=float)
+        self.learning_rate = np.full(k, learning_rate, dtype=float)
         self.weight_decay, self.rng = weight_decay, rng
         self.longest_average = AVERAGE_DECAY if anneal else LASTING_DECAY
-        self.normaliser = np.broadcast_to(np.asarray(normaliser, dtype=float), (k,))
+        self.normaliser = np.full(k, normaliser, dtype=float)
         self.all_batches = self.batches = Batches(train, groups, batch_size, 1.0 / self.normaliser)
         self.all_held_out_rows = self.held_out_rows = side_by_side(held_out_rows)
         watched = np.isin(np.arange(k), [m for members, _ in held_out_rows for m in members])
@@ -428,7 +428,7 @@ class Training:
         networks.average_size[changed] = np.rint(networks.average_size[changed])
         networks.size[changed] = networks.average_size[changed]
         done = self.schedule.finished(self.step)
-        self.limited |= self.schedule.limited(self.step).any()
+        self.limited = self.schedule.limited(self.step).any()
         if done.any():
             self._leave(done)
         if changed.any():
@@ -499,7 +499,7 @@ class Training:
                 validation_loss=float(validation[i]),
                 size=float(self.networks.size[i]),
                 utility=float(utilities[i]),
-                learning_rate=float(rates[i]),
+                learning_rate=rates[i],
                 seconds=seconds,
                 member=int(member),
             )
