@@ -62,8 +62,8 @@ class Cohorts:
 
 def work(training):
     """Return the cost of a network as a function of its width, in units of a part's overhead."""
-    networks, n_batches = training.networks, training.batches.n_batches
-    rows, layers = len(training.train) / n_batches, networks.depth - 1
+    networks, batches = training.networks, training.batches
+    rows, layers = len(batches.rows) / batches.n_batches, networks.depth - 1
     fixed = networks.n_inputs + networks.n_outputs + NEURON
     unit = rows / OVERHEAD if str(networks.options["device"]) == "cpu" else 0.0
     return lambda width: unit * width * (fixed + layers * width)

@@ -110,7 +110,7 @@ def check_unchanged(before, now):
         Naming the first parameter that differs.
     """
     for name, value in before.items():
-        if not _same(value, now[name]):
+        if not np.array_equal(np.asarray(value, object), np.asarray(now[name], object)):
             raise ValueError(
                 f"{name} was {value!r} when training began and is {now[name]!r} now: what was "
                 "learned cannot be kept. Set it back, or begin anew with warm_start=False"
@@ -125,8 +125,3 @@ def epochs_left(max_iter, done):
             "raise max_iter"
         )
     return max_iter - done
-
-
-def _same(a, b):
-    """Tell whether two parameter values, perhaps arrays, are equal."""
-    return np.array_equal(np.asarray(a, object), np.asarray(b, object))

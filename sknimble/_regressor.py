@@ -372,7 +372,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
             If ``return_std=True``, the noise is missing, and there is only one network.
         """
         if not return_std:
-            y = self._predict(X, self._decoded_mean)
+            y = self._predict(X, lambda raws: _mean(self._decoded(raws)))
             return y[:, 0] if self._is_flat() else y
         check_is_fitted(self)
         if self._noise is None and len(self._networks) == 1:
@@ -397,10 +397,6 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     def _decoded(self, raws):
         """Return the decoded outputs of all networks, shape (K, n, o)."""
         return np.stack([self._loss.decode(raw.astype(np.float64)) for raw in raws])
-
-    def _decoded_mean(self, raws):
-        """Return the mean over the networks of their decoded outputs."""
-        return _mean(self._decoded(raws))
 
     def _decoded_mean_and_variance(self, raws):
         """Return mean and variance of the networks' decoded outputs, side by side."""

@@ -160,9 +160,7 @@ def replay(chunk, progress, losses_of, classes):
         seen = replace(seen, key=rng.random(len(seen.key))).smallest(LASTING_ROWS)
     kept = seen.smallest(KEPT_CELLS * len(seen.key) // seen.n_cells)
     n_passes = passes_over(len(rows.key), n, step, effort)
-    kept = replace(
-        kept, effort=effort, cost=cost, suspected=suspected, alike=alike, anew=anew
-    )  # fmt: skip
+    kept = replace(kept, effort=effort, cost=cost, suspected=suspected, alike=alike, anew=anew)
     return rows.rows, n_passes, kept
 
 

@@ -534,12 +534,10 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         """Return ``combine`` of the raw outputs of all networks, batch by batch."""
         check_is_fitted(self)
         X = validate_table(self, X, reset=False)
-
-        def read_rows(rows):
-            return self._table.encode(_safe_indexing(X, rows))
-
-        n_inputs = _numbers_of_a_row(X) if self._table.is_sparse else None
-        return predict_batches(self._networks, X.shape[0], read_rows, combine, n_inputs)
+        return predict_batches(
+            self._networks, X.shape[0], lambda rows: self._table.encode(_safe_indexing(X, rows)),
+            combine, _numbers_of_a_row(X) if self._table.is_sparse else None,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ smaller and fewer
     @property
@@ -551,9 +549,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         check_is_fitted(self)
         found = []
         for member, network in enumerate(self._networks):
-            history = [r for r in self.history_ if r.member == member]
-            if member:
-                history = [replace(record, member=0) for record in history]
+            history = [replace(r, member=0) for r in self.history_ if r.member == member]
             one = self._with([network], self._sizes[[member]], n_estimators=1, history_=history)
             one._seeds, one._fixed = self._seeds[[0, 1, 2 + member]], one._fixed_parameters()
             found.append(one)

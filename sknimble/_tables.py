@@ -294,16 +294,12 @@ class TableEncoder:
         """Return the columns of numbers, before scaling, and the column numbers of levels."""
         if sparse.issparse(X):
             X = X.toarray()
-        numbers = gather_numbers(X, self.number_indices_, self._unseen)
+        unseen = self.number_indices_[np.isnan(self.numbers_.center)]
+        numbers = gather_numbers(X, self.number_indices_, unseen)
         levels = np.empty((X.shape[0], len(self.levels_)), dtype=np.float32)
         for k, j in enumerate(self.level_indices_):
             levels[:, k] = self.levels_[k].code(column_values(X, j))
         return numbers, levels
-
-    @property
-    def _unseen(self):
-        """Indices of the columns that had no value when fitted; they count as numbers."""
-        return self.number_indices_[np.isnan(self.numbers_.center)]
 
     def code(self, numbers, *levels):
         """Return the codes of rows, from what `_gather` returns."""

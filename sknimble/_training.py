@@ -49,13 +49,6 @@ def at_most_threads(n_threads):
             torch.set_num_threads(before)
 
 
-def in_full_precision(device):
-    """Return a context in which operations keep the precision of their tensors."""
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
-
-
 class Training:
     """The state of K networks in training; `epochs` advances it.
 
@@ -142,11 +135,6 @@ class Training:
         self._set_gates()
 
     @property
-    def train(self):
-        """The rows of all groups; without weights if all are equal."""
-        return self.all_batches.rows
-
-    @property
     def utility(self):
         """The moving average of the utility, corrected for its start at 0 (as in Adam)."""
         n_measured = -(-self.step // CYCLE)
@@ -221,14 +209,18 @@ class Training:
             yield records
 
     def _full_precision(self):
-        """Return a context without autocast."""
-        return in_full_precision(str(self.networks.options["device"]))
+        """Return a context in which operations keep the precision of their tensors."""
+        device = str(self.networks.options["device"])
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            return torch.autocast(device, enabled=False)
+        return nullcontext()
 
     def _n_threads(self):
         """Return how many threads are worth while for the products of a forward pass."""
-        networks, rows = self.networks, len(self.train) // self.batches.n_batches
+        networks, batches = self.networks, self.batches
         width = networks.n_inputs + (networks.depth - 1) * networks.capacity + networks.n_outputs
-        work = networks.n_networks * networks.capacity * width * rows
+        n_rows = len(batches.rows) // batches.n_batches
+        work = networks.n_networks * networks.capacity * width * n_rows
         return 1 + work // WORK_OF_A_THREAD
 
     def _pass(self):

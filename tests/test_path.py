@@ -266,7 +266,7 @@ def test_the_table_is_held_once():
         _Folds(model, *rows, trains).train(np.array(PRICES), 1)
     (training,) = launched
     assert len(training.members) == 12
-    assert len(training.train) <= 200
+    assert len(training.batches.rows) <= 200
     assert len(training.batches.own) == 4  # per fold those to learn from: nobody finishes
 
 

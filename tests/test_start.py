@@ -110,7 +110,7 @@ def test_labels_that_train_and_labels_that_judge_are_smoothed_apart(explicit):
         rows = {"validation": (X[:18], y[:18], np.ones(18))}
     training = start(X, y, loss=BinaryCrossEntropy().fit(y, np.ones(60)), **rows)
     ((_, held_out),) = training.held_out_rows
-    for found, share in ((training.train.target, SMOOTHING), (held_out.target, DOUBT / 20)):
+    for found, share in ((training.batches.rows.target, SMOOTHING), (held_out.target, DOUBT / 20)):
         np.testing.assert_allclose(np.unique(found), [share / 3, 1.0 - share * 2 / 3], rtol=1e-6)
     assert set(y.ravel()) == {0.0, 1.0}
 
@@ -140,7 +140,7 @@ def test_a_label_that_all_rows_bear_has_a_share_of_no_more_than_all(seed):
 def test_numbers_are_not_smoothed():
     X, y = draw_table()
     training = start(X, y, held_out=(np.arange(60) < 18)[None])
-    np.testing.assert_array_equal(training.train.target, targets_of(training, y))
+    np.testing.assert_array_equal(training.batches.rows.target, targets_of(training, y))
 
 
 def test_held_out_rows_do_not_train():
@@ -161,7 +161,7 @@ def test_explicit_validation_rows_judge_every_network():
     ((members, rows),) = training.held_out_rows
     assert members.tolist() == [0, 1]
     assert len(rows) == 7
-    assert len(training.train) == len(y)
+    assert len(training.batches.rows) == len(y)
 
 
 def test_some_networks_may_hold_out_nothing():
@@ -182,7 +182,7 @@ def test_with_nothing_held_out_nobody_judges():
 def test_before_training_a_network_is_the_linear_model(depth):
     X, y = draw_table()
     training = start(X, y, depth=depth, sizes=(20.0,))
-    rows, networks = training.train, training.networks
+    rows, networks = training.batches.rows, training.networks
     raw = forward(networks.weights, rows.X, networks.gates(networks.size), "silu")[0][0, 0]
     coef, intercept = training.loss.fit_linear(X.copy(), targets_of(training, y), np.ones(len(y)))
     np.testing.assert_allclose(raw, X @ np.ravel(coef) + intercept, rtol=1e-12, atol=1e-12)
