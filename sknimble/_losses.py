@@ -6,6 +6,7 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
 ====================  =====================================================================
 ``fit(y, weight)``    learn the scale of the target from the training rows
 ``encode(y)``         targets, ndarray of shape (n, o)
+``is_constant()``     which columns of y have had one value so far, a bool array
 ``widen(y)``          a copy whose predictions may reach as far as a later y
 ``value``             loss of every row, shape (K, B)
 ``gradient``          derivative of ``value`` in ``raw``, shape (K, o, B)
@@ -130,22 +131,18 @@ class _InRange:
     calibrated = False
     finishes = True
 
-    def _is_constant(self):
+    def is_constant(self):
         """Tell which outputs have had one value so far, but for rounding."""
         low, high = self.range_
         return high <= low + ROUNDING * np.abs(low)
-
-    def has_varied(self):
-        """Tell whether any output has had more than one value."""
-        return not self._is_constant().all()
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
         Outputs with a single value so far learn location and scale when a second value comes.
         """
-        wider, alike = copy(self), self._is_constant()
-        alike = alike & (y != self.range_[0]).any(axis=0)
+        wider = copy(self)
+        alike = self.is_constant() & (y != self.range_[0]).any(axis=0)
         if alike.any():
             together = np.concatenate([self.range_[:1], y])
             begun = copy(self).fit(together, np.ones(len(together)))
@@ -381,21 +378,17 @@ class _LogLink:
         self.n_outputs_ = y.shape[1]
         return self._set_range(*self._range(y))
 
-    def _is_constant(self):
+    def is_constant(self):
         """Tell which outputs have had one value so far, but for rounding."""
         return self.high_ <= self.low_ + ROUNDING
-
-    def has_varied(self):
-        """Tell whether any output has had more than one value."""
-        return not self._is_constant().all()
 
     def widen(self, y):
         """Return a copy whose predictions may reach as far as y.
 
         Outputs with a single value so far learn their mean when a second value comes.
         """
-        wider, alike = copy(self), self._is_constant()
-        alike = alike & (self._range(y) != self.low_).any(axis=0)
+        wider = copy(self)
+        alike = self.is_constant() & (self._range(y) != self.low_).any(axis=0)
         if alike.any():
             together = np.concatenate([self.decode(self.low_)[None], y])
             begun = copy(self).fit(together, np.ones(len(together)))
@@ -548,9 +541,9 @@ class _Probabilities:
         self.base_ = self.baseline(share[None], np.ones(1))
         return self
 
-    def has_varied(self):
-        """Return True: even while y has had one class, others are expected."""
-        return True
+    def is_constant(self):
+        """Return False for all: even while y has had one class, others are expected."""
+        return np.zeros(self.n_outputs_, dtype=bool)
 
     def widen(self, y):
         """Return the loss itself: the range of probabilities is known."""

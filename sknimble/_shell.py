@@ -175,7 +175,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         X, y, weight = self._check_data(X, y, sample_weight, reset=begin)
         metadata = {} if sample_weight is None else {"sample_weight": weight}
         max_iter = self.max_iter if begin else epochs_left(self.max_iter, self.n_iter_)
-        loss, anew = (None, True) if begin else (self._loss, not self._loss.has_varied())
+        loss, anew = (None, True) if begin else (self._loss, self._loss.is_constant().all())
         rows = self._encode(X, y, weight, begin=begin)
         validation = self._encode_validation(X_val, y_val, sample_weight_val)
         if not max_iter:
@@ -202,7 +202,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
             if progress and progress.earlier and self._table is not table:
                 Z = self._table.recoded(progress.earlier.Z, table)
                 progress = replace(progress, earlier=replace(progress.earlier, Z=Z))
-        anew = begin or not self._loss.has_varied()
+        anew = begin or self._loss.is_constant().all()
         after_fit = not anew and (not progress or progress.after_fit)
         chunk = self._encode(
             X, y, weight / weight.mean(), begin=begin, whole=False, classes=classes
@@ -210,7 +210,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         one_class = self._loss.calibrated and self._is_flat()  # per row, not several labels
         rows, n_passes, earlier = replay(chunk, progress, self._losses_of, one_class)
         begun = self._make_loss(rows[1]).fit(*rows[1:]) if earlier and earlier.anew else None
-        if begun and begun.has_varied():
+        if begun and not begun.is_constant().all():
             anew, after_fit, self._loss = True, False, self._reaching_as_far(begun)
         training = self._start(
             *rows, None, anew=anew, epoch=0 if begin else self.n_iter_, whole=False,
