@@ -237,7 +237,7 @@ def mean_of_class(losses, earlier, target):
     ndarray of shape (m,)
     """
     _, label = np.unique(np.concatenate([target, earlier.target]), axis=0, return_inverse=True)
-    new, old = np.split(label, [len(target)])
+    new, old = np.split(label.ravel(), [len(target)])  # NumPy 2.0.0 returns a column
     count, total = (np.bincount(old, w, label.max() + 1) for w in (None, losses))
     return np.where(count, total / np.maximum(count, 1), np.inf)[new]
 
