@@ -373,8 +373,8 @@ class _LogLink:
 
     def fit(self, y, weight):
         """Learn mean and range of y, shape (n, o)."""
-        self.mean_ = np.average(y, axis=0, weights=weight)
-        self.mean_ = np.where(self.mean_ > 0, self.mean_, 1.0)
+        mean = np.average(y, axis=0, weights=weight)
+        self.mean_ = np.where(mean > 0, mean, 1.0)
         self.n_outputs_ = y.shape[1]
         return self._set_range(*self._range(y))
 

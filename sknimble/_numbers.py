@@ -111,8 +111,7 @@ class Numbers:
         late = np.isinf(before.scale) & np.isfinite(self.scale) & np.isfinite(before.center)
         Z[:, :n][:, late] = _squash(in_units(before.center, self.center, self.scale)[late])
         for gap, j in enumerate(self.incomplete):
-            if late[j]:
-                Z[Z[:, n + gap] > 0.0, j] = 0.0
+            Z[Z[:, n + gap] > 0.0, j] = 0.0
         return Z
 
     def code(self, table):

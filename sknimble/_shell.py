@@ -487,10 +487,9 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _fitted(self, states, history, normaliser):
         """Return the fitted attributes, as if the training ended here."""
-        sizes = [states[member].size for member in sorted(states)]
         return {
             "_networks": self._as_published(states),
-            "_sizes": np.array(sizes),
+            "_sizes": np.array([states[member].size for member in sorted(states)]),
             "_normaliser": float(normaliser),
             "_progress": None,  # a callback's copy of the estimator cannot continue
             "history_": history,
