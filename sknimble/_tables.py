@@ -183,7 +183,7 @@ class TableEncoder:
             return self
         largest = self.scaler_.max_abs_.copy()
         with np.errstate(**_SUMS_MAY_OVERFLOW):
-            largest[empty] = MaxAbsScaler().fit(X[:, empty]).max_abs_
+            largest[empty] = MaxAbsScaler().fit(_as_sparse(X)[:, empty]).max_abs_
         if not (largest[empty] > 0.0).any():
             return self
         later = copy(self)
@@ -225,11 +225,8 @@ class TableEncoder:
 
     def _encode_sparse(self, X):
         """Return the matrix of a table that was sparse when fitted."""
-        if not sparse.issparse(X):
-            X = sparse.csr_array(gather_numbers(X, range(X.shape[1])))
-            check_stored(X)
         with np.errstate(**_SUMS_MAY_OVERFLOW):
-            Z = self.scaler_.transform(X)
+            Z = self.scaler_.transform(_as_sparse(X))
         Z.sum_duplicates()  # also sorts indices: the order of a sum decides its last bits
         np.clip(Z.data, -SPARSE_FAR, SPARSE_FAR, out=Z.data)
         return Z.astype(np.float32, copy=False).astype(self.dtype, copy=False)  # as in `in_units`
@@ -325,6 +322,15 @@ class CodedWhenRead:
     def take(self, rows, axis=0):
         """Return the codes of the rows at some positions."""
         return self.table.code(self.numbers.take(rows, axis))
+
+
+def _as_sparse(X):
+    """Return a table of numbers as a sparse array, checked; sparse matrices as they are."""
+    if sparse.issparse(X):
+        return X
+    X = sparse.csr_array(gather_numbers(X, range(X.shape[1])))
+    check_stored(X)
+    return X
 
 
 def _scale_by(scaler, largest):

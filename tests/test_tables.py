@@ -489,8 +489,9 @@ def test_a_column_that_was_empty_in_sparse_pieces_gets_its_scale_later():
     later = table.rescaled(sparse.csr_matrix(np.array([[500.0, 8.0, 0.0], [-1000.0, 0.0, 0.0]])))
     np.testing.assert_array_equal(later.scaler_.scale_, [1000.0, 2.0, 1.0])
     np.testing.assert_array_equal(table.scaler_.scale_, [1.0, 2.0, 1.0])
-    again = table.rescaled(np.array([[500.0, 8.0, 0.0]]))
-    np.testing.assert_array_equal(again.scaler_.scale_, [500.0, 2.0, 1.0])
+    for make in (np.array, pd.DataFrame):
+        again = table.rescaled(make([[500.0, 8.0, 0.0]]))
+        np.testing.assert_array_equal(again.scaler_.scale_, [500.0, 2.0, 1.0])
 
 
 def test_values_that_differ_by_rounding_are_one():
