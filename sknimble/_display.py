@@ -60,7 +60,10 @@ class SizeHistoryDisplay:
         return cls(fitted.history_).plot(ax=ax)
 
     def plot(self, ax=None):
-        """Draw N above and the losses below, one line per network.
+        """Draw N above and the losses below, every network in a colour of its own.
+
+        A dot marks where N comes to rest: from there on the network, back at its best state,
+        anneals its weights only.
 
         Parameters
         ----------
@@ -78,35 +81,53 @@ class SizeHistoryDisplay:
         ValueError
             If `ax` holds more than two Axes.
         """
+        from matplotlib.ticker import LogLocator
+
         self.ax_ = _two_axes(ax)
         self.figure_ = self.ax_[0].figure
         above, below = self.ax_
         self.lines_ = {
-            "size": self._draw(above, "size", "C0"),
-            "data_loss": self._draw(below, "data_loss", "0.6", "training rows"),
-            "validation_loss": self._draw(below, "validation_loss", "C1", "held-out rows"),
+            "size": self._draw(above, "size"),
+            "data_loss": self._draw(below, "data_loss", "training rows", alpha=0.5, lw=0.8),
+            "validation_loss": self._draw(below, "validation_loss", "held-out rows"),
         }
+        self._mark_rest(above)
         above.set_ylabel("size weight N")
         above.set_ylim(bottom=0)
         above.tick_params(labelbottom=False)
         below.set(xlabel="epoch", ylabel="loss", yscale="log")
+        below.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        below.yaxis.set_major_formatter("{x:g}")
+        below.yaxis.set_minor_formatter("")
         below.legend()
         return self
 
-    def _draw(self, axes, name, colour, label=None):
+    def _draw(self, axes, name, label=None, **style):
         """Draw one attribute of the records, a line per network; return the lines."""
-        members = sorted({record.member for record in self.history})
         lines = []
-        for member in members:
+        for member in sorted({record.member for record in self.history}):
             records = [record for record in self.history if record.member == member]
             values = np.array([getattr(record, name) for record in records], dtype=float)
             if np.isnan(values).all():
                 continue  # no rows were held out
             lines += axes.plot(
-                [record.epoch for record in records], values, color=colour,
-                alpha=1.0 if len(members) == 1 else 0.7, label=label if not lines else None,
+                [record.epoch for record in records], values, color=f"C{member % 10}",
+                label=label if not lines else None, **style,
             )  # fmt: skip
         return lines
+
+    def _mark_rest(self, axes):
+        """Mark the epoch from which on N of a network stays as it is, but not the last one."""
+        label = "back at the best state"
+        for line in self.lines_["size"]:
+            epochs, sizes = line.get_data()
+            others = np.flatnonzero(sizes != sizes[-1])
+            if len(others) and others[-1] + 2 < len(sizes):
+                start = others[-1] + 1
+                axes.plot(epochs[start], sizes[start], "o", color=line.get_color(), label=label)
+                label = None
+        if label is None:
+            axes.legend()
 
 
 def _two_axes(ax):

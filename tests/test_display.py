@@ -1,5 +1,7 @@
 """The picture of a training shows its record."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -43,6 +45,23 @@ def test_every_network_has_a_line_with_its_record(n_members, name):
     for member, line in enumerate(lines):
         np.testing.assert_array_equal(line.get_xdata(), column(history, "epoch", member))
         np.testing.assert_array_equal(line.get_ydata(), column(history, name, member))
+
+
+@pytest.mark.parametrize(
+    "sizes, epoch", [([4, 9, 9, 7, 7, 7], 4), ([4, 4, 9, 9], 3), ([4, 4, 4], None), ([4, 9], None)]
+)
+def test_a_dot_marks_where_n_comes_to_rest(sizes, epoch):
+    history = [replace(draw_history()[0], epoch=i, size=n) for i, n in enumerate(sizes, start=1)]
+    above = SizeHistoryDisplay(history).plot().ax_[0]
+    dots = [line.get_xydata().tolist() for line in above.lines if line.get_marker() == "o"]
+    assert dots == ([] if epoch is None else [[[epoch, sizes[-1]]]])
+
+
+def test_a_network_has_the_same_colour_everywhere():
+    lines = SizeHistoryDisplay(draw_history(3)).plot().lines_
+    colours = [[line.get_color() for line in lines[name]] for name in lines]
+    assert colours[0] == colours[1] == colours[2]
+    assert len(set(colours[0])) == 3
 
 
 def test_without_held_out_rows_only_the_loss_on_training_rows_is_drawn():
