@@ -1,11 +1,11 @@
-"""Calibration: one factor on the logits of a network, at which its held-out loss is least.
+"""Calibration: what held-out rows say of a network's raw outputs as a whole.
 
-A network that trains for long becomes more accurate and, at the same time, overconfident, so that
-its held-out loss rises. The factor, its *sharpness*, is an inverse temperature. The held-out loss
-is measured at the best sharpness, so that a network is not rejected for its overconfidence, and
-the network predicts with it, so that its probabilities are calibrated. A factor below 1 alone
-would make rare classes more likely: logits are shifted too, to keep the mean probability of every
-class.
+Probabilities get one factor on the logits, at which the held-out loss is least. A network that
+trains for long becomes more accurate and, at the same time, overconfident, so that its held-out
+loss rises. The factor, its *sharpness*, is an inverse temperature. The held-out loss is measured
+at the best sharpness, so that a network is not rejected for its overconfidence, and the network
+predicts with it, so that its probabilities are calibrated. A factor below 1 alone would make rare
+classes more likely: logits are shifted too, to keep the mean probability of every class.
 
 If a network classifies all training rows correctly, its confidence would grow without end, until a
 single error elsewhere costs more than all the rest. So labels are *smoothed*: each is mixed with
@@ -14,6 +14,9 @@ the shares of the classes.
 The mean of calibrated probabilities is underconfident: it is *sharpened*, away from the shares of
 the classes, which all networks know.
 
+Quantiles that fit the training rows lie too close together for other rows. Each is moved by one
+number, so that its share of the held-out rows lies below it.
+
 References
 ----------
 Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", arXiv 1706.04599
@@ -21,7 +24,8 @@ Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", arX
 calibrate", arXiv 2501.19195 (epochs chosen at their best temperature). Szegedy, Vanhoucke,
 Ioffe, Shlens and Wojna, "Rethinking the Inception architecture", arXiv 1512.00567 (smoothed
 labels). Ranjan and Gneiting, "Combining probability forecasts", J. R. Stat. Soc. B 72, 2010 (why
-a mean is not sure enough).
+a mean is not sure enough). Romano, Patterson and Candes, "Conformalized quantile regression",
+arXiv 1905.03222 (quantiles moved by held-out rows).
 """
 
 LOWEST, HIGHEST = -2.0, 1.0  # range of the logarithm of the sharpness
@@ -29,6 +33,7 @@ HALVINGS = 7  # bisections of this range: to within 1.2 percent
 SHIFTS = 3  # fixed-point iterations for the shift
 SMOOTHING = 0.005  # weight of the class shares in training labels
 DOUBT = 0.1  # ... in labels of n held-out rows it is DOUBT / (n + 2)
+TINY = 1e-30  # keeps a quotient of two zeros finite
 MEAN_GAIN = 0.15  # how much the mean of very many networks is sharpened
 
 
@@ -94,6 +99,46 @@ def _slope(loss, sharpness, raw, target, weight):
     """Return the derivative of the weighted loss of rows in log(sharpness), shape (K,)."""
     sharp = raw * sharpness[:, None, None]
     return ((loss.gradient(sharp, target) * sharp).sum(dim=1) * weight).sum(dim=1)
+
+
+def quantile_shift(levels, blocks):
+    """Return by how much to move quantiles, so that shares of the rows lie below them.
+
+    It is the weighted quantile of what targets are above raw outputs, interpolated between rows.
+    If m rows should lie beyond a quantile, a move towards the median is shrunk by 1 - 1 / m: that
+    none lies beyond says little when few should.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (o,)
+        The shares that should lie below.
+    blocks
+        As in `best_sharpness`.
+
+    Returns
+    -------
+    Tensor of shape (K, o, 1)
+    """
+    import torch
+
+    excess = torch.cat([target - raw for raw, target, _ in blocks], dim=2)
+    weight = torch.cat([weight for *_, weight in blocks], dim=1)[:, None].expand_as(excess)
+    # padding has weight 0; as the largest of all it comes last, and changes nothing
+    largest = excess.masked_fill(weight == 0.0, -torch.inf).amax(dim=2, keepdim=True)
+    excess, order = excess.where(weight > 0.0, largest).sort(dim=2, stable=True)
+    weight, levels = weight.gather(2, order), weight.new_tensor(levels)[:, None]
+    below = weight.cumsum(dim=2)
+    total = below[..., -1:]
+    share, middle = levels * total, below - 0.5 * weight
+    after = (middle < share).sum(dim=2, keepdim=True).clamp(max=excess.shape[2] - 1)
+    before = (after - 1).clamp(min=0)
+    start, stop = middle.gather(2, before), middle.gather(2, after)
+    part = ((share - start) / (stop - start).clamp(min=TINY)).clamp(0.0, 1.0)
+    shift = excess.gather(2, before).lerp(excess.gather(2, after), part)
+    n_rows = total.square() / weight.square().sum(dim=2, keepdim=True)  # the effective number
+    beyond = n_rows * levels.minimum(1.0 - levels)
+    inward = (levels - 0.5) * shift < 0.0
+    return shift.where(~inward, shift * (1.0 - 1.0 / beyond).clamp(min=0.0))
 
 
 def smoothed(target, shares, smoothing):

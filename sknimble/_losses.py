@@ -20,7 +20,8 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
                       ``low_`` and ``high_``), "sigmoid" or "softmax" (``shift_of``)
 ``n_outputs_``        raw outputs of a network, o
 ``least``             a smaller loss of the baseline counts as this: nothing is left to explain
-``calibrated``        whether the raw outputs are logits, whose scale is fitted on held-out rows
+``calibration``       what held-out rows correct: "logits" in scale and place, "quantiles" (of
+                      ``levels_``) in place, None nothing
 ``finishes``          whether networks may in the end learn from their held-out rows too: not
                       where quantiles or probabilities are calibrated by these rows
 ====================  =====================================================================
@@ -128,7 +129,7 @@ class _InRange:
     link = "range"
     far_ = np.inf  # targets are clipped at this distance, in units of their scale
     least = TINY
-    calibrated = False
+    calibration = None
     finishes = True
 
     def is_constant(self):
@@ -326,6 +327,7 @@ class Quantile(_SmoothPinball):
     crossing", arXiv 0704.3649.
     """
 
+    calibration = "quantiles"
     finishes = False
 
     def __init__(self, quantile=0.5):
@@ -368,7 +370,7 @@ class _LogLink:
 
     link = "exponential"
     least = TINY
-    calibrated = False
+    calibration = None
     finishes = True
 
     def fit(self, y, weight):
@@ -530,7 +532,7 @@ class _Probabilities:
     """
 
     least = 1e-3  # nats: about the baseline where the rare class has one row in ten thousand
-    calibrated = True
+    calibration = "logits"
     finishes = False
 
     def fit(self, y, weight):

@@ -10,16 +10,13 @@ import torch
 BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8
 AVERAGE_DECAY = 0.99
 LASTING_DECAY = 0.998  # where the learning rate is not annealed, so that weights fluctuate
-MOST_DECAY = 3e-3  # of a weight per step: if it lost more, it would forget before it learns
+MOST_DECAY = 0.3  # with more, weights stay too small to learn
+MOST_LOST = 3e-3  # of a weight per step: if it lost more, it would forget before it learns
 
 
 def weight_decay_of(alpha, learning_rate):
-    """Return the weight decay: alpha, or less if more than `MOST_DECAY` would be lost per step.
-
-    Where a step would take all of a weight or more, nothing is bounded: training diverges.
-    """
-    share = alpha * learning_rate
-    return MOST_DECAY / learning_rate if MOST_DECAY < share < 1.0 else alpha
+    """Return the weight decay: alpha, but at most `MOST_DECAY`, and `MOST_LOST` per step."""
+    return min(alpha, MOST_DECAY, MOST_LOST / learning_rate)
 
 
 def average_decay(step, most=AVERAGE_DECAY):

@@ -70,8 +70,8 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         Learning rate of the weights, constant at first and then annealed to 0.
     alpha : float, default=0.02
         Weight decay of the neurons, decoupled from the gradient: every step shrinks their weights
-        by ``alpha`` times the learning rate, as a share; 0.3 percent at most, as weights would
-        otherwise forget before they learn. The linear path does not decay.
+        by ``alpha`` times the learning rate, as a share. More than 0.3, or than 0.003 per step,
+        counts as that. The linear path does not decay.
     batch_size : int or "auto", default="auto"
         Rows per step. "auto": a sixteenth of the rows (in `partial_fit` a thirty-second), but at
         least 32, or a quarter of the rows if that is less, and at most 256.
@@ -292,7 +292,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
         ------
         ValueError
             If data or parameters are invalid, if a parameter that must stay has changed, or if the
-            loss is not finite.
+            loss is not finite or far too high.
         TypeError
             If a column holds neither numbers nor categories, as dates do, or y neither numbers
             nor labels of one type.

@@ -63,12 +63,13 @@ class Schedule:
         Objective and step of the last improvement by ``tol``, for patience.
     anneal_start, anneal_steps : ndarray of shape (K,)
         Step at which the latest anneal or finish began, infinite while exploring, and its length.
-    anneal_from : ndarray of shape (K,)
-        Best objective when the latest anneal began.
+    anneal_from, anneal_idle : ndarray of shape (K,)
+        Best objective when the latest anneal began, and steps without improvement before it.
     """
 
     _PER_NETWORK = ("watched", "limit", "best", "best_step", "improved", "improved_step",
-                    "anneal_start", "anneal_steps", "anneal_from", "finishes")  # fmt: skip
+                    "anneal_start", "anneal_steps", "anneal_from", "anneal_idle",
+                    "finishes")  # fmt: skip
 
     def __init__(
         self, watched, epoch_steps, max_iter, patience, tol, anneal, finishes,
@@ -77,7 +78,8 @@ class Schedule:
         k = len(watched)
         self.watched, self.tol, self.anneal = watched.copy(), tol, anneal
         self.patience_steps = max(PATIENCE_STEPS, patience * epoch_steps)
-        self.first_steps = FIRST_STEPS * max(1.0, USUAL_RATE / max(learning_rate, LOWEST_RATE))
+        slowness = USUAL_RATE / np.clip(learning_rate, LOWEST_RATE, USUAL_RATE)
+        self.first_steps = FIRST_STEPS * slowness**0.5
         self.epoch_steps, self.max_iter = epoch_steps, max_iter
         limit = max_iter * epoch_steps
         fixed = limit
@@ -88,7 +90,8 @@ class Schedule:
         self.improved, self.improved_step = np.full(k, np.inf), np.zeros(k, dtype=int)
         self.first_step = 0
         self.anneal_start, self.anneal_steps = np.full(k, np.inf), np.ones(k)
-        self.anneal_from, self.finishes = np.full(k, np.inf), finishes
+        self.anneal_from, self.anneal_idle = np.full(k, np.inf), np.zeros(k)
+        self.finishes = finishes
 
     def begin_at(self, step):
         """Continue a training of so many steps: limit and patience are counted from there."""
@@ -183,6 +186,7 @@ class Schedule:
         """Start an anneal of these networks, a mask, with a length for each of all."""
         self.anneal_start[starting], self.anneal_steps[starting] = step, length[starting]
         self.anneal_from[starting] = self.best[starting]
+        self.anneal_idle[starting] = step - self.improved_step[starting]
 
     def _begin_to_finish(self, step):
         """Start the finish of networks that are done and have steps left for it; return which."""
@@ -205,9 +209,12 @@ class Schedule:
         return (step >= end) | (step >= self.limit)
 
     def limited(self, step):
-        """Tell which watched networks ``max_iter`` ends while they might still improve."""
-        recent = step - self.improved_step < 0.5 * self.patience_steps
-        return self.watched & (step >= self.limit) & recent
+        """Tell which watched networks ``max_iter`` ends while they might still improve.
+
+        What an anneal improves does not count: it would have come later too.
+        """
+        idle = np.where(self.exploring, step - self.improved_step, self.anneal_idle)
+        return self.watched & (step >= self.limit) & (idle < 0.5 * self.patience_steps)
 
     def joined(self, others):
         """Return the schedules of these networks and those of others, in this order."""

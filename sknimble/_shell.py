@@ -207,7 +207,8 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         chunk = self._encode(
             X, y, weight / weight.mean(), begin=begin, whole=False, classes=classes
         )
-        one_class = self._loss.calibrated and self._is_flat()  # per row, not several labels
+        # one class per row, not several labels
+        one_class = self._loss.calibration == "logits" and self._is_flat()
         rows, n_passes, earlier = replay(chunk, progress, self._losses_of, one_class)
         begun = self._make_loss(rows[1]).fit(*rows[1:]) if earlier and earlier.anew else None
         if begun and not begun.is_constant().all():
@@ -223,7 +224,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _reaching_as_far(self, loss):
         """Return a loss, fitted to one chunk, whose predictions may reach as far as before."""
-        if loss.calibrated:
+        if loss.calibration == "logits":
             return loss
         ends = np.repeat([[-np.inf], [np.inf]], loss.n_outputs_, axis=1)
         n_targets = int(np.prod(self._shape))

@@ -139,7 +139,7 @@ def start_training(
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(data, parts, device)
     held_out_rows = _held_out_parts(data, held_out, validation, device)
-    if loss.calibrated:
+    if loss.calibration == "logits":
         _smooth(train, groups, held_out_rows, _class_shares(data))
     if normaliser is not None and normaliser > loss.least:
         scale, share = normaliser, 1.0

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ._batches import Batches, held_out_rows_of, side_by_side
-from ._calibration import best_sharpness, kept_means
+from ._calibration import best_sharpness, kept_means, quantile_shift
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import forward, gradient, value
@@ -29,11 +29,12 @@ CYCLE = 4  # steps: at N, N + W, N, N + W; the first measures the utility and mo
 SIZE_VELOCITY = 0.03  # largest change of log(N + SCOUTS) per cycle
 SIZE_MEMORY = 0.9  # decay of the moving average of the utility, per cycle
 IDLE_WEIGHTS = 4000  # fewer weights with a closed gate cost less to compute than to leave out
+TOO_HIGH = 1e10  # a training whose loss, in that of the best constant, reaches this has diverged
 WORK_OF_A_THREAD = 20_000_000  # multiplications per step that make one more thread worth while
 
 
 class Divergence(ValueError):
-    """The loss is no longer finite."""
+    """The loss is no longer finite, or far too high."""
 
 
 @contextmanager
@@ -196,7 +197,7 @@ class Training:
         Raises
         ------
         Divergence
-            When a loss is not finite.
+            When a loss is not finite or far too high.
         """
         if not self.step:
             with self._full_precision():
@@ -231,7 +232,9 @@ class Training:
             self._descend(rows, steady or self.learning_rates(1), recorded=number < CYCLE)
         self.epoch += 1
         validation = self._validate()
-        self._check(self.data_loss, validation[self.schedule.watched])
+        self._check_finite(self.data_loss, validation[self.schedule.watched])
+        if (self.data_loss > TOO_HIGH).any():
+            self._diverge()
         records = self._records(validation, time.perf_counter() - tic)
         self._keep_best(validation)
         self._follow_schedule()
@@ -336,7 +339,7 @@ class Training:
         for here, rows in self.held_out_rows:
             weight = rows.averaging(self.batches.scale[here])
             blocks = self._outputs(here, rows, weight, gates)
-            if self.loss.calibrated:
+            if self.loss.calibration:
                 blocks = self._calibrate(here, weight, blocks)
             each = [self.loss.value(raw, target) * part for raw, target, part in blocks]
             losses[here] = sum(block.sum(dim=1).cpu() for block in each)
@@ -356,9 +359,13 @@ class Training:
 
     def _calibrate(self, here, weight, blocks):
         """Set the sharpness and the shift of some networks; return the blocks with these."""
-        unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
-        sharpness = best_sharpness(self.loss, blocks, unit)
-        shift = kept_means(self.loss, blocks, sharpness)
+        if self.loss.calibration == "quantiles":
+            sharpness = weight.new_ones(len(weight))
+            shift = quantile_shift(self.loss.levels_, blocks)
+        else:
+            unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
+            sharpness = best_sharpness(self.loss, blocks, unit)
+            shift = kept_means(self.loss, blocks, sharpness)
         self.sharpness[here] = sharpness.cpu().numpy()
         self.shift[here] = shift[..., 0].cpu().numpy()
         return [(sharpness[:, None, None] * raw + shift, *rest) for raw, *rest in blocks]
@@ -372,14 +379,14 @@ class Training:
             elif member in self.linear_losses:
                 self.doubt[position] = relative_error(self.linear_losses[member], of_rows)
 
-    def _check(self, *arrays):
+    def _check_finite(self, *arrays):
         """Raise `Divergence` if losses, or weights to publish, are not finite."""
         if not all(np.isfinite(array).all() for array in arrays):
             self._diverge()
 
     def _diverge(self):
-        """Raise because a loss is not finite."""
-        raise Divergence(f"the loss is not finite after {self.step} steps")
+        """Raise because a loss is not finite or far too high."""
+        raise Divergence(f"the loss is not finite or far too high after {self.step} steps")
 
     def _size_loss(self, sizes):
         """Return the size loss of every network."""
@@ -394,7 +401,10 @@ class Training:
 
     def _keep_best(self, validation):
         """Store the states that the schedule says are the best so far, or within ``tol``."""
-        objective = validation + self._size_loss(self.networks.average_size)
+        sizes = self.networks.average_size
+        if self.target_size is not None:
+            sizes = np.rint(sizes)  # half a neuron off the target could cost more than any loss
+        objective = validation + self._size_loss(sizes)
         kept = self.schedule.observe(self.step, objective, self.doubt)
         for position in np.flatnonzero(kept):
             if self.step:
@@ -432,7 +442,7 @@ class Training:
         states = self.states()
         for position in np.flatnonzero(done):
             member = self.members[position]
-            self._check(*states[member].arrays)
+            self._check_finite(*states[member].arrays)
             self.linear_losses.pop(member, None)
             self.results[member] = states[member]
             if not self.schedule.anneal:

@@ -5,17 +5,18 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import rel_entr
-from sklearn.datasets import make_blobs, make_classification
+from sklearn.datasets import make_blobs, make_classification, make_friedman1
 from sklearn.metrics import log_loss
 from test_training import start
 
-from sknimble import NimbleClassifier
+from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._calibration import (
     DOUBT,
     HIGHEST,
     LOWEST,
     best_sharpness,
     kept_means,
+    quantile_shift,
     smoothed,
 )
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy
@@ -186,3 +187,64 @@ def test_networks_that_know_nothing_predict_the_shares_of_the_classes(n_classes)
     model = NimbleClassifier(n_estimators=8, random_state=0).fit(X, y)
     found = model.predict_proba(rng.randn(2000, 5)).mean(axis=0)
     np.testing.assert_allclose(found, np.bincount(y) / len(y), atol=0.008)
+
+
+# ------------------------------------------------------------------ quantiles
+def excess_rows(n_rows, levels, moved=1.0, seed=0):
+    """Return raw outputs of two networks below their targets by ``moved``, targets and weights."""
+    rng = np.random.default_rng(seed)
+    raw = torch.as_tensor(rng.normal(size=(2, len(levels), n_rows)))
+    noise = torch.as_tensor(rng.normal(size=(2, len(levels), n_rows)))
+    weight = torch.as_tensor(rng.random((2, n_rows)))
+    return raw, raw + noise + moved * torch.as_tensor(np.sign(levels - 0.5))[:, None], weight
+
+
+def test_quantiles_are_moved_outward_until_their_shares_lie_below():
+    levels = np.array([0.1, 0.9, 0.5])
+    raw, target, weight = excess_rows(300, levels)
+    cuts = slice(0, 120), slice(120, 300)
+    blocks = [(raw[..., cut], target[..., cut], weight[:, cut]) for cut in cuts]
+    shift = quantile_shift(levels, blocks)
+    for member in range(2):
+        for j, level in enumerate(levels):
+            excess, w = (target - raw)[member, j].numpy(), weight[member].numpy()
+            order = np.argsort(excess)
+            middle = np.cumsum(w[order]) - 0.5 * w[order]
+            expected = np.interp(level * w.sum(), middle, excess[order])
+            assert shift[member, j, 0] == pytest.approx(expected, abs=1e-12)
+    below = ((target < raw + shift) * weight[:, None]).sum(dim=2) / weight.sum(dim=1)[:, None]
+    np.testing.assert_allclose(below, np.broadcast_to(levels, (2, 3)), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    "n_rows, level, share", [(10, 0.95, 0.0), (40, 0.95, 0.5), (200, 0.1, 0.95)]
+)
+def test_a_move_inward_is_the_smaller_the_fewer_rows_lie_beyond(n_rows, level, share):
+    levels = np.array([level])
+    raw, target, _ = excess_rows(n_rows, levels, moved=-50.0)
+    weight = torch.ones(2, n_rows, dtype=torch.float64)
+    found = quantile_shift(levels, [(raw, target, weight)])[:, 0, 0].numpy()
+    whole = np.quantile((target - raw)[:, 0].numpy(), level, axis=1, method="hazen")
+    np.testing.assert_allclose(found, share * whole, rtol=1e-9)
+
+
+def test_padding_moves_no_quantile():
+    levels = np.array([0.05, 0.98])
+    raw, target, weight = excess_rows(30, levels)
+    padded = [torch.cat([one, 9.0 + 0.0 * one[..., :7]], dim=-1) for one in (raw, target)]
+    padded_weight = torch.cat([weight, torch.zeros(2, 7)], dim=1)
+    for blocks in ([(raw, target, weight)], [(raw[..., :1], target[..., :1], weight[:, :1])]):
+        assert torch.isfinite(quantile_shift(levels, blocks)).all()
+    torch.testing.assert_close(
+        quantile_shift(levels, [(*padded, padded_weight)]),
+        quantile_shift(levels, [(raw, target, weight)]),
+    )
+
+
+@pytest.mark.parametrize("with_rows_of_its_own", [False, True])
+def test_an_interval_holds_about_its_share_of_rows_that_were_not_seen(with_rows_of_its_own):
+    X, y = make_friedman1(700, 10, noise=1.0, random_state=0)
+    rows = {"X_val": X[200:300], "y_val": y[200:300]} if with_rows_of_its_own else {}
+    model = NimbleRegressor(loss="quantile", quantile=[0.05, 0.95], random_state=0)
+    low, high = model.fit(X[:200], y[:200], **rows).predict(X[300:]).T
+    assert 0.85 < np.mean((low <= y[300:]) & (y[300:] <= high)) < 0.97

@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 from sklearn.base import is_classifier, is_regressor
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_moons
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -215,6 +215,15 @@ def test_with_a_target_and_a_high_price_the_size_gets_there(initial_size, target
         early_stopping=False, **ONE,
     )  # fmt: skip
     assert model.fit(*waves()).n_hidden_ == target_size
+
+
+@pytest.mark.parametrize("target_size", [2.4, 5.5])
+def test_beside_a_target_with_a_fraction_annealed_networks_are_kept(target_size):
+    X, y = make_moons(300, noise=0.2, random_state=0)
+    model = NimbleClassifier(target_size=target_size, size_penalty=1.0, random_state=1).fit(X, y)
+    sizes = [one.size_weight_ for one in model.estimators_]
+    assert sizes == [round(sizes[0])] * 3  # N becomes whole when the anneal begins
+    assert abs(sizes[0] - target_size) <= 0.5
 
 
 @pytest.mark.parametrize("max_size", [0, 3, 9])

@@ -14,7 +14,7 @@ from sknimble import NimbleRegressor, _start, nimble_path
 from sknimble._calibration import DOUBT, SMOOTHING
 from sknimble._losses import BinaryCrossEntropy, CrossEntropy, SquaredError
 from sknimble._network import forward
-from sknimble._optimizer import MOST_DECAY
+from sknimble._optimizer import MOST_DECAY, weight_decay_of
 from sknimble._predictor import FittedNetwork
 from sknimble._start import Data, check_memory, make_rows, start_linear
 
@@ -228,7 +228,9 @@ def test_a_fold_that_lacks_a_class_starts_finite():
 def test_weights_decay_by_alpha_up_to_a_bound_that_networks_share():
     data = draw_table()
     assert start(*data, alpha=0.1).weight_decay == 0.1
-    assert start(*data, alpha=10.0).weight_decay == pytest.approx(MOST_DECAY / 5e-3)
+    assert start(*data, alpha=10.0).weight_decay == MOST_DECAY
+    fast = start(*data, alpha=10.0, learning_rate=0.1)
+    assert fast.weight_decay == weight_decay_of(10.0, 0.1) < MOST_DECAY
     constant = start(data[0], np.ones_like(data[1]), alpha=0.1)  # its rate is 0
     assert constant.weight_decay == 0.1
 
