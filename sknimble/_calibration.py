@@ -104,9 +104,10 @@ def _slope(loss, sharpness, raw, target, weight):
 def quantile_shift(levels, blocks):
     """Return by how much to move quantiles, so that shares of the rows lie below them.
 
-    It is the weighted quantile of what targets are above raw outputs, interpolated between rows.
-    If m rows should lie beyond a quantile, a move towards the median is shrunk by 1 - 1 / m: that
-    none lies beyond says little when few should.
+    It is the weighted quantile of what targets are above raw outputs, interpolated between rows,
+    times n / (n + 2) for n rows. Nearer to the median than quartiles are moved less, and it not at
+    all: too close a fit biases only the outer ones. If m rows should lie beyond a quantile, a move
+    towards the median is shrunk by 1 - 1 / m: that none lies beyond says little when few should.
 
     Parameters
     ----------
@@ -136,6 +137,7 @@ def quantile_shift(levels, blocks):
     part = ((share - start) / (stop - start).clamp(min=TINY)).clamp(0.0, 1.0)
     shift = excess.gather(2, before).lerp(excess.gather(2, after), part)
     n_rows = total.square() / weight.square().sum(dim=2, keepdim=True)  # the effective number
+    shift = shift * (n_rows / (n_rows + 2.0) * (4.0 * levels - 2.0).abs().clamp(max=1.0))
     beyond = n_rows * levels.minimum(1.0 - levels)
     inward = (levels - 0.5) * shift < 0.0
     return shift.where(~inward, shift * (1.0 - 1.0 / beyond).clamp(min=0.0))

@@ -175,7 +175,7 @@ class Training:
             self.networks.load(position, state)
         self.schedule.begin_at(self.step)
         with self._full_precision():
-            self._keep_best(self._validate())
+            self._keep_best(self._validate(calibrated=True))
         if progress:
             for position, one in enumerate(progress.networks):
                 self.networks.restore(position, one)
@@ -233,7 +233,8 @@ class Training:
         self.epoch += 1
         validation = self._validate()
         self._check_finite(self.data_loss, validation[self.schedule.watched])
-        if (self.data_loss > TOO_HIGH).any():
+        # later chunks may be far from the first, by whose loss theirs is divided
+        if self.schedule.anneal and (self.data_loss > TOO_HIGH).any():
             self._diverge()
         records = self._records(validation, time.perf_counter() - tic)
         self._keep_best(validation)
@@ -328,18 +329,19 @@ class Training:
         self.size_gates = self.networks.gates(self.networks.size)
 
     # ---------------------------------------------------------------- held-out rows
-    def _validate(self, *, linear=False):
+    def _validate(self, *, linear=False, calibrated=False):
         """Return the held-out loss of every network at its average N, rounded; nan without rows.
 
         Updates the sharpness and the shift at which this loss is measured, and `_compare` updates
         the doubt. With ``linear`` N is 0, and the losses of all rows are stored for `_compare`.
+        With ``calibrated`` the networks are published ones, which need no correction.
         """
         losses = np.full(len(self.members), np.nan)
         gates = self.networks.gates(np.rint(self.networks.average_size))
         for here, rows in self.held_out_rows:
             weight = rows.averaging(self.batches.scale[here])
             blocks = self._outputs(here, rows, weight, gates)
-            if self.loss.calibration:
+            if self.loss.calibration and not calibrated:
                 blocks = self._calibrate(here, weight, blocks)
             each = [self.loss.value(raw, target) * part for raw, target, part in blocks]
             losses[here] = sum(block.sum(dim=1).cpu() for block in each)

@@ -200,7 +200,7 @@ def excess_rows(n_rows, levels, moved=1.0, seed=0):
 
 
 def test_quantiles_are_moved_outward_until_their_shares_lie_below():
-    levels = np.array([0.1, 0.9, 0.5])
+    levels = np.array([0.1, 0.9, 0.8])
     raw, target, weight = excess_rows(300, levels)
     cuts = slice(0, 120), slice(120, 300)
     blocks = [(raw[..., cut], target[..., cut], weight[:, cut]) for cut in cuts]
@@ -211,9 +211,10 @@ def test_quantiles_are_moved_outward_until_their_shares_lie_below():
             order = np.argsort(excess)
             middle = np.cumsum(w[order]) - 0.5 * w[order]
             expected = np.interp(level * w.sum(), middle, excess[order])
-            assert shift[member, j, 0] == pytest.approx(expected, abs=1e-12)
+            n = w.sum() ** 2 / (w**2).sum()
+            assert shift[member, j, 0] == pytest.approx(n / (n + 2) * expected, abs=1e-12)
     below = ((target < raw + shift) * weight[:, None]).sum(dim=2) / weight.sum(dim=1)[:, None]
-    np.testing.assert_allclose(below, np.broadcast_to(levels, (2, 3)), atol=0.01)
+    np.testing.assert_allclose(below, np.broadcast_to(levels, (2, 3)), atol=0.02)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,17 @@ def test_a_move_inward_is_the_smaller_the_fewer_rows_lie_beyond(n_rows, level, s
     weight = torch.ones(2, n_rows, dtype=torch.float64)
     found = quantile_shift(levels, [(raw, target, weight)])[:, 0, 0].numpy()
     whole = np.quantile((target - raw)[:, 0].numpy(), level, axis=1, method="hazen")
-    np.testing.assert_allclose(found, share * whole, rtol=1e-9)
+    np.testing.assert_allclose(found, n_rows / (n_rows + 2) * share * whole, rtol=1e-9)
+
+
+@pytest.mark.parametrize("level, share", [(0.5, 0.0), (0.45, 0.2), (0.3, 0.8), (0.25, 1.0)])
+def test_the_median_is_not_moved_and_its_neighbours_are_less(level, share):
+    levels = np.array([level])
+    raw, target, _ = excess_rows(100, levels, moved=20.0)
+    weight = torch.ones(2, 100, dtype=torch.float64)
+    found = quantile_shift(levels, [(raw, target, weight)])[:, 0, 0].numpy()
+    whole = np.quantile((target - raw)[:, 0].numpy(), level, axis=1, method="hazen")
+    np.testing.assert_allclose(found, 100 / 102 * share * whole, rtol=1e-9, atol=1e-12)
 
 
 def test_padding_moves_no_quantile():
