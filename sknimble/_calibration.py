@@ -37,6 +37,28 @@ TINY = 1e-30  # keeps a quotient of two zeros finite
 MEAN_GAIN = 0.15  # how much the mean of very many networks is sharpened
 
 
+def correction(loss, blocks, weight):
+    """Return what held-out rows correct in raw outputs: a factor and, added after it, a shift.
+
+    Parameters
+    ----------
+    loss, blocks
+        As in `best_sharpness`; the loss has a ``calibration``.
+    weight : Tensor of shape (K, B)
+        The weights of all blocks; some rows are padding.
+
+    Returns
+    -------
+    sharpness : Tensor of shape (K,)
+    shift : Tensor of shape (K, o, 1)
+    """
+    if loss.calibration == "quantiles":
+        return weight.new_ones(len(weight)), quantile_shift(loss.levels_, blocks)
+    unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)
+    sharpness = best_sharpness(loss, blocks, unit)
+    return sharpness, kept_means(loss, blocks, sharpness)
+
+
 def best_sharpness(loss, blocks, unit):
     """Return, for every network, the factor on its raw outputs at which the loss is least.
 
@@ -104,10 +126,10 @@ def _slope(loss, sharpness, raw, target, weight):
 def quantile_shift(levels, blocks):
     """Return by how much to move quantiles, so that shares of the rows lie below them.
 
-    It is the weighted quantile of what targets are above raw outputs, interpolated between rows,
-    times n / (n + 2) for n rows. Nearer to the median than quartiles are moved less, and it not at
-    all: too close a fit biases only the outer ones. If m rows should lie beyond a quantile, a move
-    towards the median is shrunk by 1 - 1 / m: that none lies beyond says little when few should.
+    It is the weighted quantile of what targets are above raw outputs, times n / (n + 2) for n
+    rows. Nearer to the median than quartiles are moved less, and it not at all: too close a fit
+    biases only the outer ones. If m rows should lie beyond a quantile, a move towards the median
+    is shrunk by 1 - 1 / m: that none lies beyond says little when few should.
 
     Parameters
     ----------
@@ -123,24 +145,35 @@ def quantile_shift(levels, blocks):
     import torch
 
     excess = torch.cat([target - raw for raw, target, _ in blocks], dim=2)
-    weight = torch.cat([weight for *_, weight in blocks], dim=1)[:, None].expand_as(excess)
-    # padding has weight 0; as the largest of all it comes last, and changes nothing
-    largest = excess.masked_fill(weight == 0.0, -torch.inf).amax(dim=2, keepdim=True)
-    excess, order = excess.where(weight > 0.0, largest).sort(dim=2, stable=True)
-    weight, levels = weight.gather(2, order), weight.new_tensor(levels)[:, None]
-    below = weight.cumsum(dim=2)
-    total = below[..., -1:]
-    share, middle = levels * total, below - 0.5 * weight
-    after = (middle < share).sum(dim=2, keepdim=True).clamp(max=excess.shape[2] - 1)
-    before = (after - 1).clamp(min=0)
-    start, stop = middle.gather(2, before), middle.gather(2, after)
-    part = ((share - start) / (stop - start).clamp(min=TINY)).clamp(0.0, 1.0)
-    shift = excess.gather(2, before).lerp(excess.gather(2, after), part)
-    n_rows = total.square() / weight.square().sum(dim=2, keepdim=True)  # the effective number
-    shift = shift * (n_rows / (n_rows + 2.0) * (4.0 * levels - 2.0).abs().clamp(max=1.0))
+    weight = torch.cat([weight for *_, weight in blocks], dim=1)
+    levels = weight.new_tensor(levels)[:, None]
+    n_rows = effective_rows(weight)[:, None, None]
+    outer = (4.0 * levels - 2.0).abs().clamp(max=1.0)
+    shift = _weighted_quantiles(excess, weight, levels) * (n_rows / (n_rows + 2.0) * outer)
     beyond = n_rows * levels.minimum(1.0 - levels)
     inward = (levels - 0.5) * shift < 0.0
     return shift.where(~inward, shift * (1.0 - 1.0 / beyond).clamp(min=0.0))
+
+
+def _weighted_quantiles(values, weight, levels):
+    """Return weighted quantiles of values (K, o, B), interpolated between rows, (K, o, 1)."""
+    weight = weight[:, None].expand_as(values)
+    # padding has weight 0; as the largest of all it comes last, and changes nothing
+    largest = values.masked_fill(weight == 0.0, float("-inf")).amax(dim=2, keepdim=True)
+    values, order = values.where(weight > 0.0, largest).sort(dim=2, stable=True)
+    weight = weight.gather(2, order)
+    below = weight.cumsum(dim=2)
+    share, middle = levels * below[..., -1:], below - 0.5 * weight
+    after = (middle < share).sum(dim=2, keepdim=True).clamp(max=values.shape[2] - 1)
+    before = (after - 1).clamp(min=0)
+    start, stop = middle.gather(2, before), middle.gather(2, after)
+    part = ((share - start) / (stop - start).clamp(min=TINY)).clamp(0.0, 1.0)
+    return values.gather(2, before).lerp(values.gather(2, after), part)
+
+
+def effective_rows(weight):
+    """Return how many rows of equal weight would tell as much, from weights (K, B)."""
+    return weight.sum(dim=1).square() / weight.square().sum(dim=1)
 
 
 def smoothed(target, shares, smoothing):

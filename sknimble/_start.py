@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from ._batches import Rows
-from ._calibration import DOUBT, SMOOTHING, smoothed
+from ._calibration import DOUBT, SMOOTHING, effective_rows, smoothed
 from ._late import LateMatrix, plain, read, thin
 from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
@@ -291,9 +291,7 @@ def _smooth(train, groups, held_out_rows, shares):
     _, first = np.unique(groups[0], return_index=True)
     train.target = smoothed(train.target, shares[first], SMOOTHING)
     for members, rows in held_out_rows:
-        weight, n_rows = rows.weight, len(rows)
-        if weight is not None:  # the effective number of rows
-            n_rows = float(weight.sum() ** 2 / weight.square().sum())
+        n_rows = len(rows) if rows.weight is None else float(effective_rows(rows.weight))
         rows.target = smoothed(rows.target, shares[members[:1]], DOUBT / (n_rows + 2.0))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ._batches import Batches, held_out_rows_of, side_by_side
-from ._calibration import best_sharpness, kept_means, quantile_shift
+from ._calibration import correction
 from ._continue import NetworkProgress, Progress
 from ._history import Epoch
 from ._network import forward, gradient, value
@@ -361,13 +361,7 @@ class Training:
 
     def _calibrate(self, here, weight, blocks):
         """Set the sharpness and the shift of some networks; return the blocks with these."""
-        if self.loss.calibration == "quantiles":
-            sharpness = weight.new_ones(len(weight))
-            shift = quantile_shift(self.loss.levels_, blocks)
-        else:
-            unit = weight.sum(dim=1) / weight.count_nonzero(dim=1)  # some rows are padding
-            sharpness = best_sharpness(self.loss, blocks, unit)
-            shift = kept_means(self.loss, blocks, sharpness)
+        sharpness, shift = correction(self.loss, blocks, weight)
         self.sharpness[here] = sharpness.cpu().numpy()
         self.shift[here] = shift[..., 0].cpu().numpy()
         return [(sharpness[:, None, None] * raw + shift, *rest) for raw, *rest in blocks]
