@@ -111,6 +111,32 @@ def plain(X, n_columns):
     return X.plain() if isinstance(X, LateMatrix) else X[:, :n_columns]
 
 
+def linear_inputs(X, rows, n_columns, unclipped):
+    """Return rows of the plain columns, and of those without the smooth clip, if they differ.
+
+    Parameters
+    ----------
+    X : ndarray, CSR matrix or LateMatrix of shape (n, d)
+    rows : ndarray of int
+        Positions of rows.
+    n_columns : int or None
+        How many columns are plain, None if all are.
+    unclipped : CSR matrix of shape (d, n_columns) or None
+        `TableEncoder.unclipped`.
+
+    Returns
+    -------
+    list of ndarray or CSR matrix, each of shape (len(rows), n_columns)
+    """
+    inputs = [read(plain(X, n_columns), rows)]
+    if unclipped is not None:
+        linear, n_rows = np.empty_like(inputs[0]), max(1, _BLOCK_CELLS // X.shape[1])
+        for some in gen_batches(len(rows), n_rows):
+            linear[some] = read(X, rows[some]) @ unclipped
+        inputs.append(linear)
+    return inputs
+
+
 def thin(X, rows):
     """Return these positions of rows; for a `LateMatrix` an evenly spaced sample of them."""
     if not isinstance(X, LateMatrix):

@@ -22,7 +22,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _num_samples
 
 from ._classifier import NimbleClassifier
-from ._late import plain, read, thin
+from ._late import linear_inputs, plain, thin
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
 from ._shell import divergence_error
@@ -256,10 +256,11 @@ class _Folds:
     def highest_penalty(self):
         """Return a price at which eight neurons would just pay if they left no loss at all."""
         model, weight = self.model, self.weights.mean(axis=0)
-        Z = plain(self.Z, model._table.n_plain_features_)
-        rows = thin(Z, np.arange(Z.shape[0]))
-        target = model._loss.encode(self.target[rows])
-        left = linear_loss(model._loss, read(Z, rows), target, weight[rows])
+        table = model._table
+        rows = thin(plain(self.Z, table.n_plain_features_), np.arange(self.Z.shape[0]))
+        own = model._loss.encode(self.target[rows]), weight[rows]
+        inputs = linear_inputs(self.Z, rows, table.n_plain_features_, table.unclipped)
+        left = min(linear_loss(model._loss, X, *own) for X in inputs)
         return normalised(max(left, 1e-9)) / window_end(0.0, max(1, model.max_size))
 
     def train(self, penalties, n_networks):

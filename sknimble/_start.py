@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
@@ -9,7 +10,7 @@ import torch
 
 from ._batches import Rows
 from ._calibration import DOUBT, SMOOTHING, effective_rows, smoothed
-from ._late import LateMatrix, plain, read, thin
+from ._late import LateMatrix, linear_inputs, plain, thin
 from ._losses import baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
 from ._optimizer import weight_decay_of
@@ -57,8 +58,8 @@ class Data:
 
 def start_training(
     X, target, loss, *, weight, held_out, sizes, max_size, depth, seeds, device, learning_rate,
-    alpha, validation=None, fold=None, n_plain=None, published=None, normaliser=None,
-    progress=None, epoch=0, anneal=True, finish=True, **options,
+    alpha, validation=None, fold=None, n_plain=None, unclipped=None, published=None,
+    normaliser=None, progress=None, epoch=0, anneal=True, finish=True, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks.
 
@@ -85,7 +86,10 @@ def start_training(
         Seeds of the initial weights.
     n_plain : int, default=None
         Leading columns of X on which the linear start is fitted, all by default. On the
-        piecewise-linear encoding behind them it would overfit: there the linear path starts at 0.
+        piecewise-linear encoding behind them it would overfit.
+    unclipped : CSR matrix of shape (d, n_plain), default=None
+        Of `TableEncoder`. If given, the linear start is also fitted on the plain columns without
+        their smooth clip, and the better one is taken.
     device : {"cpu", "cuda", "mps"}
     learning_rate : float
         Of the weights; without held-out rows it is multiplied by the share of `normalisers`.
@@ -134,7 +138,7 @@ def start_training(
         gain=GAIN, dtype=getattr(torch, X.dtype.name), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, replace(data, X=plain(X, n_plain)), loss, trains)
+        start_linear(networks, data, loss, trains, n_plain, unclipped)
     finish = finish and trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(data, parts, device)
@@ -198,49 +202,58 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
         )
 
 
-def start_linear(networks, data, loss, chosen=None):
+def start_linear(networks, data, loss, chosen=None, n_plain=None, unclipped=None):
     """Set linear paths to linear models; networks with the same rows share one fit."""
     for members, rows, target in data.groups(chosen):
-        used = thin(data.X, np.flatnonzero(rows))
-        own = data.X, target, for_penalty(rows)
-        few = len(used) < ROWS_PER_COLUMN * data.X.shape[1]
-        penalty = _best_penalty(loss, own, used) if few else 1.0
-        fit = loss.fit_linear(*_read_rows(own, used), penalty)
+        used = thin(plain(data.X, n_plain), np.flatnonzero(rows))
+        inputs = linear_inputs(data.X, used, n_plain, unclipped)
+        own = target[used], for_penalty(rows)[used]
+        deviation = [_at_most_one(X, own[-1]) for X in inputs[1:]]
+        number, penalty = _best_linear(loss, inputs, *own)
+        coef, intercept = loss.fit_linear(inputs[number], *own, penalty)
+        if number:
+            coef = (coef / deviation[0]) @ unclipped.T
         for member in members:
-            networks.set_linear(member, *fit)
+            networks.set_linear(member, coef, intercept)
 
 
-def _read_rows(own, positions):
-    """Return X, target and weights of some rows."""
-    X, target, weight = own
-    return read(X, positions), target[positions], weight[positions]
+def _at_most_one(X, weight):
+    """Divide columns by their deviations from 0 where these exceed 1; return the divisors."""
+    deviation = np.sqrt(np.average(np.square(X, dtype=np.float64), axis=0, weights=weight))
+    X /= np.maximum(deviation, 1.0)
+    return np.maximum(deviation, 1.0)
 
 
-def _best_penalty(loss, own, positions):
-    """Return the ridge penalty of the fit with the least loss on every fourth row, held out.
+def _best_linear(loss, inputs, target, weight):
+    """Return which inputs, and which ridge penalty, have the least loss on every fourth row.
 
-    Equal rows count as one here, because copies of a row must not be on both sides. The larger
-    the weights, the higher the penalties that are tried.
+    These rows are held out. Equal rows count as one here, because copies of a row must not be on
+    both sides. With many rows per column, the penalty is 1; else the larger the weights are, the
+    higher are the penalties that are tried.
     """
-    scored = _row_numbers(read(own[0], positions)) % 4 == 3
+    n, d = inputs[0].shape
+    few = n < ROWS_PER_COLUMN * d
+    highest = LOG_PENALTY + int(np.log10(max(1.0, weight.mean()))) if few else 0
+    choices = list(product(range(len(inputs)), (10.0 ** np.arange(highest + 1)).tolist()))
+    scored = _row_numbers(inputs[0]) % 4 == 3 if len(choices) > 1 else np.zeros(n, dtype=bool)
     if not scored.any():
-        return 1.0
-    highest = LOG_PENALTY + int(np.log10(max(1.0, own[2][positions].mean())))
+        return choices[0]
 
-    def score(penalty):
-        coef, intercept = loss.fit_linear(*_read_rows(own, positions[~scored]), penalty)
-        X, target, weight = _read_rows(own, positions[scored])
-        return np.average(row_losses(loss, X @ coef.T + intercept, target), weights=weight)
+    def score(choice):
+        number, penalty = choice
+        X, rows = inputs[number], (target, weight)
+        coef, intercept = loss.fit_linear(X[~scored], *(a[~scored] for a in rows), penalty)
+        raw = X[scored] @ coef.T + intercept
+        return np.average(row_losses(loss, raw, target[scored]), weights=weight[scored])
 
-    return min(10.0 ** np.arange(highest + 1), key=score)
+    return min(choices, key=score)
 
 
 def _row_numbers(X):
-    """Return the number of every row; equal rows of a dense X share one."""
+    """Return the number of every row; those of a dense X are sorted, and equal rows share one."""
     if sp.issparse(X):
         return np.arange(X.shape[0])
-    number = {}
-    return np.array([number.setdefault(hash(row.tobytes()), len(number)) for row in X])
+    return np.unique(X, axis=0, return_inverse=True)[1].ravel()  # NumPy 2.0.0 makes a column
 
 
 def normalisers(loss, data):

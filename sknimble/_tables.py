@@ -147,6 +147,24 @@ class TableEncoder:
         return self
 
     @property
+    def unclipped(self):
+        """Matrix that turns encoded rows into their plain columns, without the smooth clip.
+
+        CSR of shape (n_features_out_, n_plain_features_); None if no column has pieces. A column
+        of numbers is the sum of its pieces, each as long as it is: so it is exact, but ends where
+        the pieces end.
+        """
+        n_plain = self.n_plain_features_
+        if n_plain == self.n_features_out_:
+            return None
+        pieces = self.numbers_.pieces
+        same = np.setdiff1d(np.arange(n_plain), pieces.column)
+        values = np.append(np.ones(len(same)), pieces.length / pieces.height)
+        rows = np.append(same, n_plain + np.arange(len(pieces)))
+        columns = np.append(same, pieces.column)
+        return sparse.csr_array((values, (rows, columns)), shape=(self.n_features_out_, n_plain))
+
+    @property
     def is_sparse(self):
         """Whether the table was sparse when fitted; then its matrix is sparse, too."""
         return self.scaler_ is not None

@@ -10,7 +10,7 @@ from sklearn.datasets import make_friedman1
 
 import sknimble._late as late
 from sknimble import NimbleClassifier, NimbleRegressor, nimble_path
-from sknimble._late import LateMatrix, encode_early_or_late, read, thin
+from sknimble._late import LateMatrix, encode_early_or_late, linear_inputs, read, thin
 from sknimble._tables import TableEncoder
 
 
@@ -73,6 +73,19 @@ def test_plain_columns_and_ones(pair):
     with_ones = lazy.add_ones()
     assert with_ones.shape == (300, matrix.shape[1] + 1)
     np.testing.assert_array_equal(with_ones[2:5].toarray()[:, -1], [1.0, 1.0, 1.0])
+
+
+def test_a_linear_model_reads_the_same_inputs_from_either(pair, monkeypatch):
+    lazy, matrix = pair
+    rows, n_plain = np.arange(300)[::3], lazy.table.n_plain_features_
+    unclipped = lazy.table.unclipped
+    monkeypatch.setattr(late, "_BLOCK_CELLS", 7 * matrix.shape[1])
+    clipped, linear = linear_inputs(matrix, rows, n_plain, unclipped)
+    np.testing.assert_array_equal(clipped, matrix[rows, :n_plain])
+    np.testing.assert_allclose(linear, matrix[rows] @ unclipped, rtol=1e-12, atol=1e-12)
+    for found, same in zip(linear_inputs(lazy, rows, n_plain, unclipped), (clipped, linear)):
+        np.testing.assert_allclose(found, same, rtol=1e-12, atol=1e-12)
+    assert len(linear_inputs(matrix, rows, n_plain, None)) == 1
 
 
 def test_many_rows_are_read_in_blocks(pair, monkeypatch):

@@ -17,6 +17,7 @@ from sknimble._network import forward
 from sknimble._optimizer import MOST_DECAY, weight_decay_of
 from sknimble._predictor import FittedNetwork
 from sknimble._start import Data, check_memory, make_rows, start_linear
+from sknimble._tables import TableEncoder
 
 
 def draw_table(n_rows=60, dtype=np.float64):
@@ -345,6 +346,35 @@ def test_a_penalty_is_chosen_where_rows_are_few_and_is_one_elsewhere():
         ridge = Ridge().fit(X, (y - y.mean()) / y.std()).coef_
         assert np.allclose(linear[:-1], ridge, rtol=1e-6) == ordinary
         assert np.linalg.norm(linear[:-1]) <= 1.0001 * np.linalg.norm(ridge)
+
+
+def start_at_encoded(x, y):
+    """Return an encoded column and the predictions of the linear model that training starts at."""
+    encoder = TableEncoder(encoding="piecewise").fit(x[:, None])
+    Z = encoder.encode(x[:, None])
+    training = start(
+        Z, y[:, None], max_size=0, sizes=[0.0], n_plain=encoder.n_plain_features_,
+        unclipped=encoder.unclipped,
+    )  # fmt: skip
+    linear = training.networks.weights.linear[0, 0].numpy()
+    return Z, training.loss.decode((Z @ linear[:-1] + linear[-1])[:, None])[:, 0]
+
+
+def test_a_straight_line_in_a_long_tail_is_what_training_starts_at():
+    x = np.random.default_rng(0).lognormal(0, 2, 300)
+    Z, predicted = start_at_encoded(x, 3.0 * x - 1.0)
+    assert np.abs(predicted - (3.0 * x - 1.0)).max() < 0.01 * x.std()
+    assert 2.0 * Z[:, 0].max() < x.max()  # the number itself is clipped
+
+
+def test_the_numbers_are_clipped_in_the_start_if_that_is_better():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    y = x + 0.1 * rng.normal(size=300)
+    x[::30] *= 1e4  # gross errors
+    _, predicted = start_at_encoded(x, y)
+    assert np.corrcoef(predicted, y)[0, 1] > 0.8
+    assert np.corrcoef(x, y)[0, 1] < 0.2
 
 
 @pytest.mark.parametrize("change", ["repeat", "tile", "weight of 4", "weight of 1e5", "sparse"])

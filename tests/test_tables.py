@@ -291,6 +291,29 @@ def test_encoding_spans_piecewise_linear_functions():
     np.testing.assert_allclose(fitted, target, atol=4 * np.finfo(np.float32).eps)
 
 
+def test_pieces_add_up_to_the_number_without_its_clip():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": rng.lognormal(0, 2, 400), "few": rng.integers(0, 5, 400) ** 3.0,
+                      "level": list("uvwx") * 100, "gap": rng.standard_cauchy(400)})  # fmt: skip
+    X.loc[::7, "gap"] = np.nan
+    table = Encoder(encoding="piecewise").fit(X)
+    plain = table.transform(X) @ table.unclipped
+    numbers = table.numbers_
+    scaled = (X[["a", "few", "gap"]].to_numpy() - numbers.center) / numbers.scale
+    np.testing.assert_allclose(plain[:, 0], scaled[:, 0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(plain[:, 2], np.nan_to_num(scaled[:, 2]), rtol=1e-5, atol=1e-5)
+    kept = [1, *range(3, table.n_plain_features_)]  # no pieces: few values, the gaps, levels
+    np.testing.assert_array_equal(plain[:, kept], table.transform(X)[:, kept])
+    largest = X.max(numeric_only=True)
+    beyond = table.transform(X.assign(a=1e9 * largest["a"])) @ table.unclipped
+    np.testing.assert_allclose(beyond[:, 0], scaled[:, 0].max(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_without_pieces_nothing_can_be_had_without_its_clip(make):
+    assert Encoder(encoding="none").fit(make(np.arange(300.0).reshape(100, 3))).unclipped is None
+
+
 def test_a_column_of_zeros_is_split_among_its_other_values():
     x = np.append(np.zeros(900), np.arange(1.0, 101.0))
     ramps = encode(x[:, None], encoding="piecewise", most_pieces=4)[:, 1:].T

@@ -138,7 +138,9 @@ def assert_member_is_as_if_alone(member, together, alone):
         found = [getattr(r, name) for r in together[1] if r.member == member]
         expected = [getattr(r, name) for r in alone[1]]
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12, err_msg=name)
-    assert_same_state(together[0].results[member], alone[0].results[0], 1e-10)
+    # Where a gradient is nothing but rounding errors, Adam amplifies these: on some processors the
+    # weights of scouts, on which no loss depends, differ by 3e-10.
+    assert_same_state(together[0].results[member], alone[0].results[0], 1e-8)
 
 
 @pytest.mark.parametrize("batch_size", [200, 64])

@@ -22,6 +22,13 @@ import tables
 from sklearn.exceptions import ConvergenceWarning
 
 from sknimble import NimbleClassifier, NimbleRegressor
+from sknimble._late import linear_inputs
+
+
+def clipped_inputs(X, rows, n_columns, unclipped):
+    """Return `linear_inputs`, all with the smooth clip."""
+    return linear_inputs(X, rows, n_columns, None)
+
 
 VARIANTS = {
     "default": {},
@@ -30,6 +37,7 @@ VARIANTS = {
     "pieces whatever y says": {"_numbers._MISSED_SHARE": 1.0},
     "levels of 0 and 1": {"_levels._LEVELS_OF_FULL_HEIGHT": 10**9},
     "a ridge penalty of 1": {"_start.ROWS_PER_COLUMN": 0},
+    "a start on clipped numbers": {"_start.linear_inputs": clipped_inputs},
     "one network": {"n_estimators": 1},
     "two networks": {"n_estimators": 2},
     "four networks": {"n_estimators": 4},
