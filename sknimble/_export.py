@@ -61,6 +61,7 @@ def _input_constants(table):
     if len(pieces):
         arrays |= {"piece_column": pieces.column, "piece_start": pieces.start}
         arrays |= {"piece_length": pieces.length, "piece_height": pieces.height}
+        arrays |= {"piece_low": pieces.low, "piece_high": pieces.high}
         arrays["piece_middle"] = np.clip(-pieces.start / pieces.length, 0.0, 1.0)
     return arrays
 
@@ -142,7 +143,8 @@ def encode(ops, x, fixed):
         parts.append(ops.number(ops.take(missing, fixed["incomplete"]), x))
     if "piece_column" in fixed:
         along = ops.take(z, fixed["piece_column"]) - fixed["piece_start"]
-        along = ops.clip(along / fixed["piece_length"], 0.0, 1.0) - fixed["piece_middle"]
+        along = ops.clip(along / fixed["piece_length"], fixed["piece_low"], fixed["piece_high"])
+        along = along - fixed["piece_middle"]
         parts.append(along * fixed["piece_height"])
     return ops.columns(parts)
 

@@ -26,6 +26,7 @@ _REPEATS = 4  # from so many rows per distinct value on, a column has the most p
 _SHARE_ERROR = 0.05  # pieces are added while the error in the distribution function is larger
 # Up to so many pieces, each rises from 0 to 1. Of more, each rises to sqrt(8 / pieces).
 _PIECES_OF_FULL_HEIGHT = 8
+_BEYOND = 1.0  # scales that pieces go on beyond the range of a column
 _FINER = 4  # factor on the most pieces of a column if y needs more
 _ROWS_PER_PIECE = 40  # at least, for more pieces
 _ROWS_PER_VALUE = 20  # at least, for a piece between any two adjacent values of few
@@ -141,7 +142,11 @@ class Numbers:
 
 
 class _Pieces:
-    """The pieces of all columns: column, start, length and height of each."""
+    """The pieces of all columns: column, start, length and height of each.
+
+    How far along a piece a number is lies between 0 and 1, but the outer pieces of a column go on
+    for `_BEYOND` its range: between ``low`` and ``high``.
+    """
 
     def __init__(self, knots):
         counts = [max(len(ends) - 1, 0) for ends in knots]
@@ -149,17 +154,23 @@ class _Pieces:
         self.start = np.concatenate([np.empty(0), *(ends[:-1] for ends in knots)])
         self.length = np.concatenate([np.empty(0), *map(np.diff, knots)])
         self.height = np.sqrt(_PIECES_OF_FULL_HEIGHT / np.repeat(counts, counts)).clip(max=1.0)
+        first = np.diff(self.column, prepend=-1) > 0
+        last = np.diff(self.column, append=len(knots)) > 0
+        self.low = np.where(first, -_BEYOND / self.length, 0.0)
+        self.high = np.where(last, 1.0 + _BEYOND / self.length, 1.0)
 
     def __len__(self):
         return len(self.column)
 
     def expand(self, z, out):
         """Fill ``out``, (n_pieces, n), with the piecewise-linear encoding of z, (n_numbers, n)."""
-        start, slope = (a.astype(z.dtype)[:, None] for a in (self.start, 1.0 / self.length))
+        columns = self.start, 1.0 / self.length, self.low, self.high
+        start, slope, low, high = (a.astype(z.dtype)[:, None] for a in columns)
         np.take(z, self.column, axis=0, out=out, mode="clip")  # this mode needs no buffer
         out -= start
         out *= slope
-        np.clip(out, 0.0, 1.0, out=out)
+        np.maximum(out, low, out=out)  # with arrays, np.clip takes twice as long
+        np.minimum(out, high, out=out)
         out -= np.clip(-start * slope, 0.0, 1.0)
         if (self.height < 1.0).any():
             out *= self.height.astype(z.dtype)[:, None]

@@ -11,7 +11,7 @@ import torch
 from ._batches import Rows
 from ._calibration import DOUBT, SMOOTHING, effective_rows, smoothed
 from ._late import LateMatrix, linear_inputs, plain, thin
-from ._losses import baseline_loss, row_losses
+from ._losses import ROUNDING, baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
 from ._optimizer import weight_decay_of
 from ._row_weights import for_penalty
@@ -21,7 +21,9 @@ from ._training import Training
 MEMORY_LIMIT = 4 * 2**30
 # A table with fewer rows per column than this chooses the ridge penalty of its linear start.
 ROWS_PER_COLUMN = 15
-LOG_PENALTY = 4  # log10 of the highest penalty to choose from, for weights of 1; the lowest is 1
+LOG_PENALTY = 4  # log10 of the highest penalty to choose from, for weights of 1
+LOW_PENALTIES = 1e-2, 1e-4  # of regressions that leave next to nothing unexplained
+FEW_INPUTS = 2**20  # numbers, at most, of which a regression is computed in double precision
 GAIN = 5 / 3  # of the incoming weights of new neurons: more than 1, as inputs are mostly below 1
 FARTHEST = 1e30  # encoded targets are clipped there, so that float32 holds them
 
@@ -207,6 +209,8 @@ def start_linear(networks, data, loss, chosen=None, n_plain=None, unclipped=None
     for members, rows, target in data.groups(chosen):
         used = thin(plain(data.X, n_plain), np.flatnonzero(rows))
         inputs = linear_inputs(data.X, used, n_plain, unclipped)
+        if loss.link == "range" and not sp.issparse(inputs[0]) and inputs[0].size <= FEW_INPUTS:
+            inputs = [X.astype(np.float64, copy=False) for X in inputs]
         own = target[used], for_penalty(rows)[used]
         deviation = [_at_most_one(X, own[-1]) for X in inputs[1:]]
         number, penalty = _best_linear(loss, inputs, *own)
@@ -228,14 +232,12 @@ def _best_linear(loss, inputs, target, weight):
     """Return which inputs, and which ridge penalty, have the least loss on every fourth row.
 
     These rows are held out. Equal rows count as one here, because copies of a row must not be on
-    both sides. With many rows per column, the penalty is 1; else the larger the weights are, the
-    higher are the penalties that are tried.
+    both sides. A penalty below 1 must halve the loss.
     """
-    n, d = inputs[0].shape
-    few = n < ROWS_PER_COLUMN * d
-    highest = LOG_PENALTY + int(np.log10(max(1.0, weight.mean()))) if few else 0
-    choices = list(product(range(len(inputs)), (10.0 ** np.arange(highest + 1)).tolist()))
-    scored = _row_numbers(inputs[0]) % 4 == 3 if len(choices) > 1 else np.zeros(n, dtype=bool)
+    choices = list(product(range(len(inputs)), _penalties(loss, inputs[0], weight)))
+    if len(choices) == 1:
+        return choices[0]
+    scored = _row_numbers(inputs[0]) % 4 == 3
     if not scored.any():
         return choices[0]
 
@@ -244,9 +246,23 @@ def _best_linear(loss, inputs, target, weight):
         X, rows = inputs[number], (target, weight)
         coef, intercept = loss.fit_linear(X[~scored], *(a[~scored] for a in rows), penalty)
         raw = X[scored] @ coef.T + intercept
-        return np.average(row_losses(loss, raw, target[scored]), weights=weight[scored])
+        lost = np.average(row_losses(loss, raw, target[scored]), weights=weight[scored])
+        return lost if penalty >= 1.0 else 2.0 * lost
 
     return min(choices, key=score)
+
+
+def _penalties(loss, X, weight):
+    """Return ridge penalties to choose from, 1 first.
+
+    There are higher ones if there are few rows per column, the higher the larger the weights are,
+    and lower ones if predictions are numbers, of which double precision can tell the difference.
+    """
+    few = X.shape[0] < ROWS_PER_COLUMN * X.shape[1]
+    highest = LOG_PENALTY + int(np.log10(max(1.0, weight.mean()))) if few else 0
+    lower = LOW_PENALTIES if loss.link == "range" and X.dtype == np.float64 else ()
+    rounding = ROUNDING * X.shape[1] * weight.sum()
+    return [*(10.0 ** np.arange(highest + 1)).tolist(), *(p for p in lower if p > rounding)]
 
 
 def _row_numbers(X):
