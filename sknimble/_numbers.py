@@ -26,7 +26,7 @@ _REPEATS = 4  # from so many rows per distinct value on, a column has the most p
 _SHARE_ERROR = 0.05  # pieces are added while the error in the distribution function is larger
 # Up to so many pieces, each rises from 0 to 1. Of more, each rises to sqrt(8 / pieces).
 _PIECES_OF_FULL_HEIGHT = 8
-_BEYOND = 1.0  # scales that pieces go on beyond the range of a column
+_BEYOND = 1.0  # scales, at most, that pieces go on beyond the range of a column
 _FINER = 4  # factor on the most pieces of a column if y needs more
 _ROWS_PER_PIECE = 40  # at least, for more pieces
 _ROWS_PER_VALUE = 20  # at least, for a piece between any two adjacent values of few
@@ -145,7 +145,7 @@ class _Pieces:
     """The pieces of all columns: column, start, length and height of each.
 
     How far along a piece a number is lies between 0 and 1, but the outer pieces of a column go on
-    for `_BEYOND` its range: between ``low`` and ``high``.
+    beyond its range: between ``low`` and ``high``.
     """
 
     def __init__(self, knots):
@@ -156,8 +156,8 @@ class _Pieces:
         self.height = np.sqrt(_PIECES_OF_FULL_HEIGHT / np.repeat(counts, counts)).clip(max=1.0)
         first = np.diff(self.column, prepend=-1) > 0
         last = np.diff(self.column, append=len(knots)) > 0
-        self.low = np.where(first, -_BEYOND / self.length, 0.0)
-        self.high = np.where(last, 1.0 + _BEYOND / self.length, 1.0)
+        beyond = np.minimum(1.0, _BEYOND / self.length)  # or inputs might become huge
+        self.low, self.high = np.where(first, -beyond, 0.0), np.where(last, 1.0 + beyond, 1.0)
 
     def __len__(self):
         return len(self.column)

@@ -11,7 +11,7 @@ import torch
 from ._batches import Rows
 from ._calibration import DOUBT, SMOOTHING, effective_rows, smoothed
 from ._late import LateMatrix, linear_inputs, plain, thin
-from ._losses import ROUNDING, baseline_loss, row_losses
+from ._losses import ROUNDING, SquaredError, baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
 from ._optimizer import weight_decay_of
 from ._row_weights import for_penalty
@@ -232,8 +232,10 @@ def _best_linear(loss, inputs, target, weight):
     """Return which inputs, and which ridge penalty, have the least loss on every fourth row.
 
     These rows are held out. Equal rows count as one here, because copies of a row must not be on
-    both sides. A penalty below 1 must halve the loss.
+    both sides. A penalty below 1 must halve the loss. Where predictions are numbers, ridge
+    regression stands for the linear model of the loss, which may take twelve times as long.
     """
+    fit = SquaredError().fit_linear if loss.link == "range" else loss.fit_linear
     choices = list(product(range(len(inputs)), _penalties(loss, inputs[0], weight)))
     if len(choices) == 1:
         return choices[0]
@@ -244,7 +246,7 @@ def _best_linear(loss, inputs, target, weight):
     def score(choice):
         number, penalty = choice
         X, rows = inputs[number], (target, weight)
-        coef, intercept = loss.fit_linear(X[~scored], *(a[~scored] for a in rows), penalty)
+        coef, intercept = fit(X[~scored], *(a[~scored] for a in rows), penalty)
         raw = X[scored] @ coef.T + intercept
         lost = np.average(row_losses(loss, raw, target[scored]), weights=weight[scored])
         return lost if penalty >= 1.0 else 2.0 * lost

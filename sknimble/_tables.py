@@ -75,14 +75,16 @@ class TableEncoder:
     them are equal. With two distinct values it is the distance between them; with one, infinite.
 
     The encoding splits the range of a column at quantiles and has one column per piece: how far
-    along the piece x is, from 0 to 1, less the same for m. The quantiles are the quartiles, and as
-    many more as it takes to draw the distribution function to within 0.05 by straight lines: four
-    pieces for a uniform distribution, six for a normal one, up to eight for heavy tails. There are
-    always eight if distinct values have four rows each on average, or if there is no other column
-    of numbers. More than four pieces need eight distinct values for each. All columns together
-    have 2,048 pieces at most: with more than 256 columns of numbers each has fewer, with more than
-    1,024 none; columns that do not vary are not counted. A value that many rows share counts for
-    one piece at most: a column that is mostly zeros is split among its other values.
+    along the piece x is, from 0 to 1, less the same for m. The outer pieces go on beyond the
+    range, for one scale or their own length, whichever is less. The quantiles are the quartiles,
+    and as many more as it takes to draw the distribution function to within 0.05 by straight
+    lines: four pieces for a uniform distribution, six for a normal one, up to eight for heavy
+    tails. There are always eight if distinct values have four rows each on average, or if there is
+    no other column of numbers. More than four pieces need eight distinct values for each. All
+    columns together have 2,048 pieces at most: with more than 256 columns of numbers each has
+    fewer, with more than 1,024 none; columns that do not vary are not counted. A value that many
+    rows share counts for one piece at most: a column that is mostly zeros is split among its other
+    values.
 
     If y is given, and there are several columns of numbers, a column may have four times as many
     pieces: first half of these is tried, then all; or, with 3 to 16 distinct values, one piece
@@ -151,8 +153,7 @@ class TableEncoder:
         """Matrix that turns encoded rows into their plain columns, without the smooth clip.
 
         CSR of shape (n_features_out_, n_plain_features_); None if no column has pieces. A column
-        of numbers is the sum of its pieces, each as long as it is: so it is exact, but ends where
-        the pieces end.
+        of numbers is the sum of its pieces, each as long as it is.
         """
         n_plain = self.n_plain_features_
         if n_plain == self.n_features_out_:

@@ -351,6 +351,28 @@ def test_a_penalty_is_chosen_where_rows_are_few_and_is_one_elsewhere():
         assert np.linalg.norm(linear[:-1]) <= 1.0001 * np.linalg.norm(ridge)
 
 
+@pytest.mark.parametrize(("noise", "shrinks"), [(1.0, True), (1e-5, False)])
+def test_what_is_linear_to_many_digits_is_shrunk_less(noise, shrinks):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 3))
+    X[:, 1] = X[:, 0] + 1e-2 * X[:, 1]
+    y = X @ [1.0, -1.0, 0.5] + noise * rng.normal(size=100)
+    linear = start(X, y[:, None], max_size=0, sizes=[0.0]).networks.weights.linear[0, 0]
+    ridge = Ridge().fit(X, (y - y.mean()) / y.std()).coef_
+    assert np.allclose(linear[:-1], ridge, rtol=1e-6) == shrinks
+    least_squares = Ridge(1e-9).fit(X, (y - y.mean()) / y.std()).coef_
+    assert np.allclose(linear[:-1], least_squares, rtol=0.05) != shrinks
+
+
+def test_a_probability_is_never_shrunk_less():
+    X, _ = draw_table(100)
+    y = (X[:, :1] > 0.0).astype(float)
+    loss = BinaryCrossEntropy().fit(y, np.ones(100))
+    linear = start(X, y, loss=loss, max_size=0, sizes=[0.0]).networks.weights.linear[0, 0]
+    expected, _ = loss.fit_linear(X.copy(), y, np.ones(100))
+    np.testing.assert_allclose(linear[:-1], expected[0], rtol=1e-6)
+
+
 def start_at_encoded(x, y):
     """Return an encoded column and the predictions of the linear model that training starts at."""
     encoder = TableEncoder(encoding="piecewise").fit(x[:, None])

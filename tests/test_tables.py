@@ -314,6 +314,29 @@ def test_without_pieces_nothing_can_be_had_without_its_clip(make):
     assert Encoder(encoding="none").fit(make(np.arange(300.0).reshape(100, 3))).unclipped is None
 
 
+def test_the_outer_pieces_go_on_for_their_length_or_one_scale():
+    x = np.append(np.arange(100.0), 1e4)
+    table = Encoder(encoding="piecewise", most_pieces=4).fit(x[:, None])
+    scale = table.numbers_.scale[0]
+    lowest, *_, second, largest = table.numbers_.knots[0] * scale + table.numbers_.center[0]
+    assert (lowest, largest) == pytest.approx((0.0, 1e4), abs=1e-3)
+    short, long = table.numbers_.pieces.length[[0, -1]] * scale
+    assert short < scale < long
+    beyond = [[-short / 2], [-1e9], [largest + scale / 2], [1e9]]
+    Z = table.transform(beyond)[:, 1:]
+    np.testing.assert_allclose(Z[:, 0], [-1.5, -2, 0, 0], rtol=1e-5)
+    share = scale / long
+    np.testing.assert_allclose(Z[:, -1], [0, 0, 1 + share / 2, 1 + share], rtol=1e-5)
+    np.testing.assert_array_equal(np.abs(Z[:, 1:-1]).max(), 1.0)
+
+
+def test_a_short_outer_piece_ends_at_twice_its_length():
+    rng = np.random.default_rng(0)
+    x = np.append(rng.uniform(0, 1e-6, 350), rng.uniform(0, 4, 650))  # bunched at the least value
+    Z = Encoder(encoding="piecewise").fit(x[:, None]).transform([[-0.1], [-1e9]])
+    assert np.abs(Z[:, 1:]).max() <= 2.0
+
+
 def test_a_column_of_zeros_is_split_among_its_other_values():
     x = np.append(np.zeros(900), np.arange(1.0, 101.0))
     ramps = encode(x[:, None], encoding="piecewise", most_pieces=4)[:, 1:].T
