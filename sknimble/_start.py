@@ -19,7 +19,7 @@ from ._training import Training
 
 # Bytes that the buffers of all networks together may take at max_size.
 MEMORY_LIMIT = 4 * 2**30
-# A table with fewer rows per column than this chooses the ridge penalty of its linear start.
+# A table with fewer rows per column than this tries higher ridge penalties for its linear start.
 ROWS_PER_COLUMN = 15
 LOG_PENALTY = 4  # log10 of the highest penalty to choose from, for weights of 1
 LOW_PENALTIES = 1e-2, 1e-4  # of regressions that leave next to nothing unexplained
@@ -223,9 +223,10 @@ def start_linear(networks, data, loss, chosen=None, n_plain=None, unclipped=None
 
 def _at_most_one(X, weight):
     """Divide columns by their deviations from 0 where these exceed 1; return the divisors."""
-    deviation = np.sqrt(np.average(np.square(X, dtype=np.float64), axis=0, weights=weight))
-    X /= np.maximum(deviation, 1.0)
-    return np.maximum(deviation, 1.0)
+    squares = np.einsum("ij,ij,i->j", X, X, weight, dtype=np.float64)  # without a copy of X
+    deviation = np.sqrt(squares / weight.sum()).clip(min=1.0)
+    X /= deviation
+    return deviation
 
 
 def _best_linear(loss, inputs, target, weight):
