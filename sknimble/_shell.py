@@ -387,8 +387,7 @@ class NimbleBase(CallbackSupportMixin, BaseEstimator, metaclass=ABCMeta):
         return start_training(
             Z, target, self._loss, weight=weight, held_out=held_out, max_size=self.max_size,
             depth=self.n_hidden_layers, device=find_device(self.device),
-            n_plain=self._table.n_plain_features_, unclipped=self._table.unclipped,
-            activation=self.activation, target_size=self.target_size,
+            table=self._table, activation=self.activation, target_size=self.target_size,
             learning_rate=caution * self.learning_rate_init, alpha=self.alpha, tol=self.tol,
             patience=self.n_iter_no_change, rng=np.random.RandomState(row_seed), **options,
         )  # fmt: skip

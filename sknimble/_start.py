@@ -61,8 +61,8 @@ class Data:
 
 def start_training(
     X, target, loss, *, weight, held_out, sizes, max_size, depth, seeds, device, learning_rate,
-    alpha, validation=None, fold=None, n_plain=None, unclipped=None, published=None,
-    normaliser=None, progress=None, epoch=0, anneal=True, finish=True, **options,
+    alpha, validation=None, fold=None, table=None, published=None, normaliser=None,
+    progress=None, epoch=0, anneal=True, finish=True, **options,
 ):  # fmt: skip
     """Return a `Training` of K networks.
 
@@ -87,12 +87,10 @@ def start_training(
         Neurons per hidden layer at most; hidden layers.
     seeds : sequence of K ints
         Seeds of the initial weights.
-    n_plain : int, default=None
-        Leading columns of X on which the linear start is fitted, all by default. On the
-        piecewise-linear encoding behind them it would overfit.
-    unclipped : CSR matrix of shape (d, n_plain), default=None
-        Of `TableEncoder`. If given, the linear start is also fitted on the plain columns without
-        their smooth clip, and the better one is taken.
+    table : TableEncoder or None, default=None
+        The linear start is fitted on its plain columns, as on the piecewise-linear encoding behind
+        them it would overfit; with and without their smooth clip, and the better one is taken.
+        None: all columns of X are plain.
     device : {"cpu", "cuda", "mps"}
     learning_rate : float
         Of the weights; without held-out rows it is multiplied by the share of `normalisers`.
@@ -141,7 +139,7 @@ def start_training(
         gain=GAIN, dtype=getattr(torch, X.dtype.name), device=device,
     )  # fmt: skip
     if published is None:
-        start_linear(networks, data, loss, trains, n_plain, unclipped)
+        start_linear(networks, data, loss, trains, table)
     finish = finish and trains is not None and anneal and loss.finishes
     parts = [trains, None] if finish else [trains]
     train, groups = _training_rows(data, parts, device)
@@ -205,8 +203,9 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
         )
 
 
-def start_linear(networks, data, loss, chosen=None, n_plain=None, unclipped=None):
+def start_linear(networks, data, loss, chosen=None, table=None):
     """Set linear paths to linear models; networks with the same rows share one fit."""
+    n_plain, unclipped = (table.n_plain_features_, table.unclipped) if table else (None, None)
     for members, rows, target in data.groups(chosen):
         used = thin(plain(data.X, n_plain), np.flatnonzero(rows))
         inputs = linear_inputs(data.X, used, n_plain, unclipped)

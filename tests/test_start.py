@@ -378,8 +378,7 @@ def start_at_encoded(x, y):
     encoder = TableEncoder(encoding="piecewise").fit(x[:, None])
     Z = encoder.encode(x[:, None])
     training = start(
-        Z, y[:, None], max_size=0, sizes=[0.0], n_plain=encoder.n_plain_features_,
-        unclipped=encoder.unclipped,
+        Z, y[:, None], max_size=0, sizes=[0.0], table=encoder,
     )  # fmt: skip
     linear = training.networks.weights.linear[0, 0].numpy()
     return Z, training.loss.decode((Z @ linear[:-1] + linear[-1])[:, None])[:, 0]
