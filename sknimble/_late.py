@@ -106,38 +106,42 @@ def read(X, rows):
     return X[rows].toarray() if isinstance(X, LateMatrix) else X[rows]
 
 
-def plain(X, n_columns):
+def _plain(X, n_columns):
     """Return the leading columns, those before the piecewise-linear encoding."""
     return X.plain() if isinstance(X, LateMatrix) else X[:, :n_columns]
 
 
-def linear_inputs(X, rows, n_columns, unclipped):
-    """Return rows of the plain columns, and of those without the smooth clip, if they differ.
+def linear_inputs(X, rows, table):
+    """Return the inputs of a linear model: plain columns, and those without the smooth clip.
 
     Parameters
     ----------
     X : ndarray, CSR matrix or LateMatrix of shape (n, d)
     rows : ndarray of int
-        Positions of rows.
-    n_columns : int or None
-        How many columns are plain, None if all are.
-    unclipped : CSR matrix of shape (d, n_columns) or None
-        `TableEncoder.unclipped`.
+        Positions of rows; of a `LateMatrix` an evenly spaced sample of them is used.
+    table : TableEncoder or None
+        Which encoded the rows. None: all columns are plain.
 
     Returns
     -------
-    list of ndarray or CSR matrix, each of shape (len(rows), n_columns)
+    rows : ndarray of int
+        Positions of the rows that are used.
+    inputs : list of one or two ndarrays or CSR matrices, each of shape (len(rows), n_columns)
+        There is a second one, by `TableEncoder.unclipped`, if it differs.
     """
-    inputs = [read(plain(X, n_columns), rows)]
+    n_columns, unclipped = (table.n_plain_features_, table.unclipped) if table else (None, None)
+    clipped = _plain(X, n_columns)
+    rows = _thin(clipped, rows)
+    inputs = [read(clipped, rows)]
     if unclipped is not None:
         linear, n_rows = np.empty_like(inputs[0]), max(1, _BLOCK_CELLS // X.shape[1])
         for some in gen_batches(len(rows), n_rows):
             linear[some] = read(X, rows[some]) @ unclipped
         inputs.append(linear)
-    return inputs
+    return rows, inputs
 
 
-def thin(X, rows):
+def _thin(X, rows):
     """Return these positions of rows; for a `LateMatrix` an evenly spaced sample of them."""
     if not isinstance(X, LateMatrix):
         return rows

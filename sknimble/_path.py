@@ -22,7 +22,7 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _num_samples
 
 from ._classifier import NimbleClassifier
-from ._late import linear_inputs, plain, thin
+from ._late import linear_inputs
 from ._losses import linear_loss
 from ._regressor import NimbleRegressor
 from ._shell import divergence_error
@@ -256,10 +256,8 @@ class _Folds:
     def highest_penalty(self):
         """Return a price at which eight neurons would just pay if they left no loss at all."""
         model, weight = self.model, self.weights.mean(axis=0)
-        table = model._table
-        rows = thin(plain(self.Z, table.n_plain_features_), np.arange(self.Z.shape[0]))
+        rows, inputs = linear_inputs(self.Z, np.arange(self.Z.shape[0]), model._table)
         own = model._loss.encode(self.target[rows]), weight[rows]
-        inputs = linear_inputs(self.Z, rows, table.n_plain_features_, table.unclipped)
         left = min(linear_loss(model._loss, X, *own) for X in inputs)
         return normalised(max(left, 1e-9)) / window_end(0.0, max(1, model.max_size))
 

@@ -10,7 +10,7 @@ import torch
 
 from ._batches import Rows
 from ._calibration import DOUBT, SMOOTHING, effective_rows, smoothed
-from ._late import LateMatrix, linear_inputs, plain, thin
+from ._late import LateMatrix, linear_inputs
 from ._losses import ROUNDING, SquaredError, baseline_loss, row_losses
 from ._network import GrowableNetworks, NetworkState
 from ._optimizer import weight_decay_of
@@ -205,10 +205,8 @@ def check_memory(n_networks, max_size, depth, n_inputs, n_outputs, itemsize):
 
 def start_linear(networks, data, loss, chosen=None, table=None):
     """Set linear paths to linear models; networks with the same rows share one fit."""
-    n_plain, unclipped = (table.n_plain_features_, table.unclipped) if table else (None, None)
     for members, rows, target in data.groups(chosen):
-        used = thin(plain(data.X, n_plain), np.flatnonzero(rows))
-        inputs = linear_inputs(data.X, used, n_plain, unclipped)
+        used, inputs = linear_inputs(data.X, np.flatnonzero(rows), table)
         if loss.link == "range" and not sp.issparse(inputs[0]) and inputs[0].size <= FEW_INPUTS:
             inputs = [X.astype(np.float64, copy=False) for X in inputs]
         own = target[used], for_penalty(rows)[used]
@@ -216,7 +214,7 @@ def start_linear(networks, data, loss, chosen=None, table=None):
         number, penalty = _best_linear(loss, inputs, *own)
         coef, intercept = loss.fit_linear(inputs[number], *own, penalty)
         if number:
-            coef = (coef / deviation[0]) @ unclipped.T
+            coef = (coef / deviation[0]) @ table.unclipped.T
         for member in members:
             networks.set_linear(member, coef, intercept)
 

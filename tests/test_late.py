@@ -10,7 +10,7 @@ from sklearn.datasets import make_friedman1
 
 import sknimble._late as late
 from sknimble import NimbleClassifier, NimbleRegressor, nimble_path
-from sknimble._late import LateMatrix, encode_early_or_late, linear_inputs, read, thin
+from sknimble._late import LateMatrix, encode_early_or_late, linear_inputs, read
 from sknimble._tables import TableEncoder
 
 
@@ -77,15 +77,16 @@ def test_plain_columns_and_ones(pair):
 
 def test_a_linear_model_reads_the_same_inputs_from_either(pair, monkeypatch):
     lazy, matrix = pair
-    rows, n_plain = np.arange(300)[::3], lazy.table.n_plain_features_
-    unclipped = lazy.table.unclipped
+    rows, encoder = np.arange(300)[::3], lazy.table
     monkeypatch.setattr(late, "_BLOCK_CELLS", 7 * matrix.shape[1])
-    clipped, linear = linear_inputs(matrix, rows, n_plain, unclipped)
-    np.testing.assert_array_equal(clipped, matrix[rows, :n_plain])
-    np.testing.assert_allclose(linear, matrix[rows] @ unclipped, rtol=1e-12, atol=1e-12)
-    for found, same in zip(linear_inputs(lazy, rows, n_plain, unclipped), (clipped, linear)):
-        np.testing.assert_allclose(found, same, rtol=1e-12, atol=1e-12)
-    assert len(linear_inputs(matrix, rows, n_plain, None)) == 1
+    expected = matrix[rows, : encoder.n_plain_features_], matrix[rows] @ encoder.unclipped
+    for X in (matrix, lazy):
+        used, inputs = linear_inputs(X, rows, encoder)
+        np.testing.assert_array_equal(used, rows)
+        for found, same in zip(inputs, expected, strict=True):
+            np.testing.assert_allclose(found, same, rtol=1e-12, atol=1e-12)
+    _, [everything] = linear_inputs(matrix, rows, None)
+    np.testing.assert_array_equal(everything, matrix[rows])
 
 
 def test_many_rows_are_read_in_blocks(pair, monkeypatch):
@@ -96,13 +97,17 @@ def test_many_rows_are_read_in_blocks(pair, monkeypatch):
 
 def test_a_sample_is_spread_over_all_rows_and_enough_for_the_columns(pair, monkeypatch):
     lazy, matrix = pair
-    rows = np.arange(300)
-    monkeypatch.setattr(late, "_FEW_CELLS", 10 * matrix.shape[1])
+    rows, encoder = np.arange(300), lazy.table
+
+    def used(X):
+        return linear_inputs(X, rows, encoder)[0]
+
+    monkeypatch.setattr(late, "_FEW_CELLS", 10 * encoder.n_plain_features_)
     monkeypatch.setattr(late, "_ROWS_PER_COLUMN", 0)
-    np.testing.assert_array_equal(thin(lazy, rows), rows[::30])
-    monkeypatch.setattr(late, "_ROWS_PER_COLUMN", 20)
-    np.testing.assert_array_equal(thin(lazy, rows), rows)
-    np.testing.assert_array_equal(thin(matrix, rows), rows)
+    np.testing.assert_array_equal(used(lazy), rows[::30])
+    monkeypatch.setattr(late, "_ROWS_PER_COLUMN", 100)
+    np.testing.assert_array_equal(used(lazy), rows)
+    np.testing.assert_array_equal(used(matrix), rows)
 
 
 def test_only_large_matrices_are_late(table, monkeypatch):

@@ -25,9 +25,10 @@ from sknimble import NimbleClassifier, NimbleRegressor
 from sknimble._late import linear_inputs
 
 
-def clipped_inputs(X, rows, n_columns, unclipped):
+def clipped_inputs(X, rows, table):
     """Return `linear_inputs`, all with the smooth clip."""
-    return linear_inputs(X, rows, n_columns, None)
+    rows, inputs = linear_inputs(X, rows, table)
+    return rows, inputs[:1]
 
 
 VARIANTS = {
