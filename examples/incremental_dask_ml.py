@@ -34,7 +34,8 @@ def main():
     fitted = model.estimator_
     fresh = np.random.default_rng(1).standard_normal((20_000, 20))
     accuracy = accuracy_score(labels(fresh), fitted.predict(fresh))
-    print(f"{fitted.n_iter_} chunks, {fitted.n_hidden_} neurons, accuracy {accuracy:.3f}")
+    print(f"{N_CHUNKS} chunks in {fitted.n_iter_} passes, {fitted.n_hidden_} neurons, "
+          f"accuracy {accuracy:.3f}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 An encoded table can be many times as large as the table: a column of numbers becomes up to 34
 columns. If the matrix would be large, only compact codes are stored, or the user's array of
-numbers, and every batch is expanded when it is read.
+numbers, and every batch is expanded when it is read. `linear_inputs` reads, from any matrix, what
+a linear model is fitted to.
 """
 
 from copy import copy

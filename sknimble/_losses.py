@@ -16,8 +16,10 @@ outputs and a batch of B rows, and a target of shape (o, B) on the loss's own sc
                       penalty of 1 or any other; it overwrites X
 ``decode(raw)``       link: raw output (n, o), numpy, to a prediction in the user's units
 ``link``              name of what `decode` does, for exports: "range" (which reads
-                      ``location_``, ``scale_`` and ``range_``), "exponential" (``mean_``,
-                      ``low_`` and ``high_``), "sigmoid" or "softmax" (``shift_of``)
+                      ``location_``, ``scale_`` and ``range_``, and ``rank`` if there are
+                      several quantiles), "exponential" (``mean_``, ``low_`` and ``high_``; has
+                      ``covering(losses)``, a copy whose range covers theirs), "sigmoid" or
+                      "softmax" (``shift_of``)
 ``n_outputs_``        raw outputs of a network, o
 ``least``             a smaller loss of the baseline counts as this: nothing is left to explain
 ``calibration``       what held-out rows correct: "logits" in scale and place, "quantiles" (of
@@ -236,7 +238,7 @@ class _SmoothPinball(_InRange):
     def _farthest(self, y, weight):
         """Return the distance at which each column of targets is clipped, in its scale."""
         distance = np.abs((y - self.location_) / self.scale_)
-        typical = np.quantile(distance, 0.75, axis=0, weights=weight, method="inverted_cdf")
+        typical = _weighted_quantile(distance, weight, 0.75)
         far = FAR * np.maximum(1.0, typical)
         beyond = weight[:, None] * (distance > far)
         share = FEW * np.minimum(self.levels_, 1.0 - self.levels_).min()
@@ -630,17 +632,17 @@ def _median_and_scale(values, weight):
 
     The spread is the median distance from the median among values that differ from it.
     """
-    median = _weighted_median(values, weight)
+    median = _weighted_quantile(values, weight, 0.5)
     distance = np.abs(values - median)
     away = distance > ROUNDING * np.abs(median)
     if not away.any():
         return median, 1.0
-    return median, 1.4826 * _weighted_median(distance[away], weight[away])
+    return median, 1.4826 * _weighted_quantile(distance[away], weight[away], 0.5)
 
 
-def _weighted_median(values, weight):
-    """Return the smallest value with at least half of the weight at or below it."""
-    return np.quantile(values, 0.5, weights=weight, method="inverted_cdf")
+def _weighted_quantile(values, weight, level):
+    """Return, per column, the smallest value with at least this share of weight up to it."""
+    return np.quantile(values, level, axis=0, weights=weight, method="inverted_cdf")
 
 
 def _for_all_classes(coef, intercept, present, n_classes, n_rows):

@@ -109,8 +109,8 @@ def nimble_path(
     ``n_estimators=path_estimators``, but with these differences:
 
     - the initial size is that for the estimator's own number of networks;
-    - the encoding of the inputs, and the range in which a log link is exponential, are learned
-      from all rows;
+    - the encoding of the inputs (with ``class_weight``, also the row weights for it), and the
+      range in which a log link is exponential, are learned from all rows;
     - folds of different sizes are cut into equally many batches, and equal rows are merged below
       100 rows only if all folds have fewer;
     - networks do not learn from their own held-out rows in the end: that makes all better by
@@ -223,8 +223,9 @@ class _Folds:
     """The training rows of every fold, and the networks that learn from them.
 
     What is learned from y (the scale of the targets, class weights, linear models) is learned from
-    the rows of each fold alone. There are two exceptions, for which all rows are used: the number
-    of pieces of the table's columns and, with ``class_weight``, the row weights for its scales.
+    the rows of each fold alone. There are three exceptions, for which all rows are used: the
+    number of pieces of the table's columns; with ``class_weight``, the row weights for its scales;
+    and the range in which a log link is exponential.
     Arrays have the shapes of F folds and n rows.
     """
 

@@ -1,6 +1,6 @@
 """Fitted networks as numpy arrays, for prediction; the networks in training are in `_network`.
 
-Prediction needs numpy and scipy only; `prefix_losses` also needs torch, for the losses.
+Prediction needs no torch; `prefix_losses` does, for the losses.
 """
 
 from dataclasses import dataclass, replace

@@ -147,7 +147,7 @@ class NimbleRegressor(RegressorMixin, NimbleBase):
     in the weights w and in N. L(w, s), the normalised loss, is the square root of a ratio: the
     loss with the first s neurons awake over that of the best constant prediction. So a price means
     the same whatever the loss, its units and the number of rows. W, the window, is a quarter of N
-    and at least four neurons. With `target_size` the last term is
+    and four neurons more, rounded up. With `target_size` the last term is
     ``size_penalty * (N - target_size)**2``.
 
     With the error e in units of the target's scale, m the prediction and t the target, the loss

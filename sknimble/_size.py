@@ -105,7 +105,7 @@ def size_slope(size, size_penalty, target_size=None):
     return 2.0 * size_penalty * (size - target_size)
 
 
-# The fewest scouts (neurons trained beyond N), and the offset c in log(N + c).
+# Scouts (neurons trained beyond N) apart from their share of N, and the offset c in log(N + c).
 SCOUTS = 4
 WINDOW = 0.25  # further scouts, as a share of N
 BLOCK = 8  # neurons that wake or sleep together
@@ -116,8 +116,8 @@ _HUGE = 1e30  # higher prices change nothing, but their size losses might overfl
 def window_end(size, max_size):
     """Return N + W, the number of neurons that train.
 
-    W is about a quarter of N and at least `SCOUTS` neurons; the end is rounded up to a
-    multiple of `BLOCK`, the unit in which neurons wake and sleep.
+    W is a quarter of N and `SCOUTS` neurons more; the end is rounded up to a multiple of `BLOCK`,
+    the unit in which neurons wake and sleep.
 
     Parameters
     ----------

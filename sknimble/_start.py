@@ -232,8 +232,8 @@ def _best_linear(loss, inputs, target, weight):
 
     These rows are held out. Of many rows an evenly spaced sample decides. Equal rows count as one
     here, because copies of a row must not be on both sides. A penalty below 1 must halve the loss.
-    Where predictions are numbers, ridge regression stands for the linear model of the loss, which
-    may take twelve times as long.
+    Where the link is "range", ridge regression stands for the linear model of the loss, which may
+    take twelve times as long.
     """
     fit = SquaredError().fit_linear if loss.link == "range" else loss.fit_linear
     choices = list(product(range(len(inputs)), _penalties(loss, inputs[0], weight)))
@@ -260,7 +260,7 @@ def _penalties(loss, X, weight):
     """Return ridge penalties to choose from, 1 first.
 
     There are higher ones if there are few rows per column, the higher the larger the weights are,
-    and lower ones if predictions are numbers, of which double precision can tell the difference.
+    and lower ones if the link is "range", in double precision, which can tell the difference.
     """
     few = X.shape[0] < ROWS_PER_COLUMN * X.shape[1]
     highest = LOG_PENALTY + int(np.log10(max(1.0, weight.mean()))) if few else 0

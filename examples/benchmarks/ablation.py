@@ -37,7 +37,7 @@ VARIANTS = {
     "eight pieces of every column": {"_numbers._SHARE_ERROR": 0.0},
     "pieces whatever y says": {"_numbers._MISSED_SHARE": 1.0},
     "levels of 0 and 1": {"_levels._LEVELS_OF_FULL_HEIGHT": 10**9},
-    "a ridge penalty of 1": {"_start.ROWS_PER_COLUMN": 0},
+    "no ridge penalty above 1": {"_start.ROWS_PER_COLUMN": 0},
     "a start on clipped numbers": {"_start.linear_inputs": clipped_inputs},
     "one network": {"n_estimators": 1},
     "two networks": {"n_estimators": 2},

@@ -78,7 +78,6 @@ def main():
             print(f"{encoding:11s}{networks:4d}{one[0]:9.3f}{one[1]:8.0f}{together[0]:9.3f}"
                   f"{together[1]:8.0f}{together[2]:9.0f}{ratio:9.2f}{networks / ratio:13.1f}",
                   flush=True)  # fmt: skip
-    print("aim: 8 networks cost at most 3 times one")
 
 
 if __name__ == "__main__":
