@@ -107,11 +107,6 @@ def read(X, rows):
     return X[rows].toarray() if isinstance(X, LateMatrix) else X[rows]
 
 
-def _plain(X, n_columns):
-    """Return the leading columns, those before the piecewise-linear encoding."""
-    return X.plain() if isinstance(X, LateMatrix) else X[:, :n_columns]
-
-
 def linear_inputs(X, rows, table):
     """Return the inputs of a linear model: plain columns, and those without the smooth clip.
 
@@ -131,7 +126,7 @@ def linear_inputs(X, rows, table):
         There is a second one, by `TableEncoder.unclipped`, if it differs.
     """
     n_columns, unclipped = (table.n_plain_features_, table.unclipped) if table else (None, None)
-    clipped = _plain(X, n_columns)
+    clipped = X.plain() if isinstance(X, LateMatrix) else X[:, :n_columns]
     rows = _thin(clipped, rows)
     inputs = [read(clipped, rows)]
     if unclipped is not None:
